@@ -1,0 +1,18 @@
+//! The kit of the benches: peers as processes, their CPU time, load from `wrk`, and tables.
+//!
+//! The machine is shared and noisy. So a figure is never alone: a peer runs in the same round, rounds are interleaved,
+//! medians are taken, and CPU time per request is the figure to trust.
+
+mod load;
+mod peer;
+mod s3;
+mod table;
+mod tools;
+mod weed;
+
+pub use load::{Load, wrk};
+pub use peer::{Peer, cpu_time, forget_peak, free_port, peak_rss};
+pub use s3::{Connection, Keys, Payload};
+pub use table::{Table, median, percentile, scratch};
+pub use tools::{large_component, wasmtime};
+pub use weed::Weed;

@@ -1,0 +1,28 @@
+//! The vocabulary of the host, its seams and its decisions. No socket, no file, no task, no tokio.
+//!
+//! Read in this order: an [`Event`] arrives; the [`Router`] turns it into [`Delivery`]s; each is an [`Invocation`] in
+//! the [`Queue`], taken as a [`Lease`] and run as an [`Attempt`] by an [`Executor`]; [`judge()`] says what follows from
+//! its [`Report`]; all of it stands in one [`Receipt`].
+
+mod event;
+mod executor;
+mod id;
+mod invocation;
+mod judge;
+mod queue;
+mod receipt;
+mod route;
+
+pub use event::{Data, Event, ObjectRef, kinds};
+pub use executor::{
+    Attempt, Blob, ByteStream, Deployment, Executor, ObjectEntry, ObjectError, Objects, OutputName, Outputs,
+    Reply, Report, Secret, StagedObject,
+};
+pub use id::{EventId, InvocationId, NotATime, NotAnId, Timestamp};
+pub use invocation::{Delivery, Invocation, JoinPart};
+pub use judge::{Verdict, judge};
+pub use queue::{Depth, Filter, Lease, Pushed, Queue, QueueError, Retention, Settled};
+pub use receipt::{
+    AttemptRecord, Failure, Limit, Log, LogLine, LogSink, LogStream, Receipt, State, Trigger, Usage,
+};
+pub use route::{Cycle, Explanation, MAX_HOPS, Router, find_cycle};

@@ -1,0 +1,294 @@
+//! One record per invocation, whatever ran it.
+
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+use wicket_config::ServiceName;
+
+use crate::{EventId, InvocationId, Timestamp};
+
+/// Everything there is to know of an invocation, except its log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Whose.
+    pub id: InvocationId,
+    /// What ran.
+    pub service: ServiceName,
+    /// How it came to the host.
+    pub trigger: Trigger,
+    /// The event's id.
+    pub event: EventId,
+    /// The event's source.
+    pub source: String,
+    /// The event's subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The workflow run: the id of its first event.
+    pub origin: EventId,
+    /// Where it stands.
+    pub state: State,
+    /// When the host took it.
+    pub accepted: Timestamp,
+    /// When it reached its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Timestamp>,
+    /// When the next attempt is due, while it waits for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
+    /// Every attempt, oldest first.
+    pub attempts: Vec<AttemptRecord>,
+}
+
+/// How an invocation came to the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// Through the queue: a bucket event, `/job`, `/events`, a follow-up.
+    Event,
+    /// An HTTP trigger.
+    Http,
+    /// `POST /run`.
+    Run,
+}
+
+/// Where an invocation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Waits for its first or its next attempt.
+    Queued,
+    /// An attempt runs.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Given up: a dead letter (from the queue), or a failed synchronous call.
+    Failed,
+}
+
+/// One try of an invocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// From 1.
+    pub number: u32,
+    /// The service's version that ran.
+    pub version: u32,
+    /// `wasm`, later `docker`, `batch`, `peer`.
+    pub executor: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// From being due to beginning, µs.
+    pub queue_us: u64,
+    /// What it used.
+    #[serde(flatten)]
+    pub usage: Usage,
+    /// HTTP status of the answer, or exit status of the command, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<i32>,
+    /// Why it failed; none: it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// What an attempt used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Instance made and ready to be called, µs.
+    pub startup_us: u64,
+    /// CPU time of the guest, µs.
+    pub cpu_us: u64,
+    /// Wall-clock time, µs.
+    pub wall_us: u64,
+    /// Peak linear memory, bytes.
+    pub peak_memory: u64,
+    /// Bytes read from the input and the request body.
+    pub bytes_in: u64,
+    /// Bytes of outputs and of the answer.
+    pub bytes_out: u64,
+}
+
+/// Why an attempt failed: whose fault it was, and so what follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Failure {
+    /// The function said no: an exit status, an error answer. Another attempt may succeed.
+    #[error("the function failed: {message}")]
+    Function {
+        /// What it said.
+        message: String,
+        /// It said that the same input will always fail.
+        #[serde(default)]
+        permanent: bool,
+    },
+    /// The function trapped. The same input will trap again.
+    #[error("the function trapped: {message}")]
+    Trap {
+        /// The trap.
+        message: String,
+        /// The wasm backtrace, one frame a line, with names where the module has them.
+        backtrace: Vec<String>,
+    },
+    /// The function reached a limit.
+    #[error("{limit} limit reached: {message}")]
+    Limit {
+        /// Which.
+        limit: Limit,
+        /// The limit's value, and what asked for more.
+        message: String,
+    },
+    /// What it was to run on cannot be read: the object is gone, the event is malformed.
+    #[error("the input cannot be read: {message}")]
+    Input {
+        /// Why.
+        message: String,
+    },
+    /// The host, a peer or a bucket failed. Another attempt may succeed.
+    #[error("the host failed: {message}")]
+    Host {
+        /// What.
+        message: String,
+    },
+}
+
+/// A limit's name, as in [`wicket_config::Limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is the field of that name in Limits")]
+pub enum Limit {
+    Memory,
+    CpuTime,
+    Timeout,
+    Concurrency,
+    Output,
+    Log,
+    Body,
+    TableElements,
+    Stack,
+    Handles,
+    Outgoing,
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::CpuTime => "cpu_time",
+            Self::Timeout => "timeout",
+            Self::Concurrency => "concurrency",
+            Self::Output => "output",
+            Self::Log => "log",
+            Self::Body => "body",
+            Self::TableElements => "table_elements",
+            Self::Stack => "stack",
+            Self::Handles => "handles",
+            Self::Outgoing => "outgoing",
+        })
+    }
+}
+
+/// What an attempt wrote, cut at the service's log limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// Oldest first.
+    pub lines: Vec<LogLine>,
+    /// Bytes that were over the limit and are gone.
+    pub dropped: u64,
+}
+
+/// One line of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When it was complete.
+    pub time: Timestamp,
+    /// Who wrote it.
+    pub stream: LogStream,
+    /// Without its line end; bytes that are no UTF-8 are replaced, control characters are escaped.
+    pub text: String,
+}
+
+/// Who wrote a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogStream {
+    /// The function's standard output.
+    Stdout,
+    /// The function's standard error or its logger.
+    Stderr,
+    /// The host, about the function.
+    Host,
+}
+
+/// Where an attempt writes its log while it runs; others read it meanwhile (`logs --follow`). Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LogSink {
+    log: Arc<Mutex<Log>>,
+    used: Arc<std::sync::atomic::AtomicU64>,
+    limit: u64,
+}
+
+impl LogSink {
+    /// An empty log that keeps at most `limit` bytes of text.
+    pub fn new(limit: u64) -> Self {
+        Self { log: Arc::default(), used: Arc::default(), limit }
+    }
+
+    /// Adds one line; over the limit it is counted and dropped.
+    pub fn line(&self, stream: LogStream, bytes: &[u8]) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let size = bytes.len() as u64 + 1;
+        let mut log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if self.used.load(Relaxed) + size > self.limit {
+            log.dropped += size;
+            return;
+        }
+        self.used.fetch_add(size, Relaxed);
+        let text = String::from_utf8_lossy(bytes);
+        let text = if text.chars().any(|c| c.is_control() && c != '\t') {
+            text.chars()
+                .flat_map(|c| {
+                    let escape = c.is_control() && c != '\t';
+                    let plain = (!escape).then_some(c);
+                    let escaped = escape.then(|| c.escape_default());
+                    plain.into_iter().chain(escaped.into_iter().flatten())
+                })
+                .collect()
+        } else {
+            text.into_owned()
+        };
+        log.lines.push(LogLine { time: Timestamp::now(), stream, text });
+    }
+
+    /// What stands in it now, from line `from` on.
+    pub fn since(&self, from: usize) -> Log {
+        let log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Log { lines: log.lines.get(from..).unwrap_or_default().to_vec(), dropped: log.dropped }
+    }
+
+    /// The last line of a stream that is not blank.
+    pub fn last(&self, stream: LogStream) -> Option<String> {
+        let log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let line =
+            log.lines.iter().rev().find(|line| line.stream == stream && !line.text.trim().is_empty())?;
+        Some(line.text.trim().to_owned())
+    }
+
+    /// Takes everything out, at the end of the attempt.
+    pub fn take(&self) -> Log {
+        std::mem::take(&mut *self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_keeps_its_limit_and_counts_the_rest() {
+        let sink = LogSink::new(10);
+        sink.line(LogStream::Stdout, b"12345");
+        sink.line(LogStream::Stdout, b"123456");
+        sink.line(LogStream::Stderr, b"\x1b[");
+        let log = sink.take();
+        assert_eq!(log.dropped, 7);
+        assert_eq!(log.lines[1].text, "\\u{1b}[");
+    }
+}

@@ -1,0 +1,50 @@
+//! How long things are remembered.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use wicket_core::{Log, Pushed, Retention, State};
+
+use super::{LONG, SHORT, Subject, call, failed, lease, log, push, run, settled};
+
+const KEEP: Retention = Retention { age: LONG, dead_letter_age: LONG, log_bytes: u64::MAX };
+
+/// And with them that they were there: a duplicate is recognised only so long.
+pub async fn what_is_old_is_forgotten_and_dead_letters_later(subject: &impl Subject) {
+    let queue = subject.queue();
+    push(queue, ["done", "dead", "runs", "waits"].map(|id| run("a", id)).to_vec()).await;
+    let part = || super::join::part("a", "g", super::join::count(1), "p");
+    push(queue, vec![part()]).await;
+    let (done, dead) = (lease(queue, "a", LONG).await, lease(queue, "a", LONG).await);
+    let _runs = lease(queue, "a", LONG).await;
+    queue.complete(done, settled(1), Vec::new(), Vec::new()).await.expect("an end");
+    queue.bury(dead, failed(1)).await.expect("an end");
+    queue.record(vec![(call("a", State::Failed), Log::default())]).await.expect("recorded");
+    assert_eq!(queue.prune(KEEP).await.expect("pruned"), 0);
+    // Until all of that is some time ago.
+    timeout(SHORT / 10, std::future::pending::<()>()).await.ok();
+
+    assert_eq!(queue.prune(Retention { age: Duration::ZERO, ..KEEP }).await.expect("pruned"), 2);
+    let again = push(queue, ["done", "dead", "runs", "waits"].map(|id| run("a", id)).to_vec()).await;
+    use Pushed::{Duplicate, New};
+    assert!(matches!(again[..], [New(_), Duplicate(_), Duplicate(_), Duplicate(_)]), "{again:?}");
+    assert!(
+        matches!(push(queue, vec![part()]).await[..], [New(_)]),
+        "its join was forgotten, and it ran again"
+    );
+    let all = Retention { age: Duration::ZERO, dead_letter_age: Duration::ZERO, ..KEEP };
+    assert_eq!(queue.prune(all).await.expect("pruned"), 1);
+}
+
+/// The receipts stay.
+pub async fn the_oldest_logs_go_first(subject: &impl Subject) {
+    let queue = subject.queue();
+    let calls: Vec<_> = (0..300).map(|n| (call("a", State::Succeeded), log(&format!("{n:03}")))).collect();
+    queue.record(calls.clone()).await.expect("recorded");
+    let bytes = serde_json::to_vec(&calls[0].1).expect("JSON").len() as u64;
+    queue.prune(Retention { log_bytes: 10 * bytes, ..KEEP }).await.expect("pruned");
+    for (n, (receipt, log)) in calls.iter().enumerate() {
+        let left = if n < 290 { Log::default() } else { log.clone() };
+        assert_eq!(queue.logs(receipt.id).await.expect("logs"), vec![(1, left)], "{n}");
+    }
+}

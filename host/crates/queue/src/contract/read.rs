@@ -1,0 +1,78 @@
+//! Receipts and depths.
+
+use wicket_core::{EventId, Filter, Log, State};
+
+use super::{LONG, Subject, call, failed, lease, lease_now, log, push, run, service, settled};
+
+/// `POST /run` and HTTP triggers.
+pub async fn calls_that_never_were_queued_have_receipts_too(subject: &impl Subject) {
+    let queue = subject.queue();
+    let (good, bad) = (call("a", State::Succeeded), call("a", State::Failed));
+    let calls = vec![(good.clone(), log("hello")), (bad.clone(), Log::default())];
+    queue.record(calls.clone()).await.expect("recorded");
+    queue.record(calls).await.expect("and once is enough");
+    assert_eq!(queue.receipt(good.id).await.expect("an answer"), Some(good.clone()));
+    assert_eq!(queue.logs(good.id).await.expect("logs"), vec![(1, log("hello"))]);
+    assert_eq!(queue.logs(bad.id).await.expect("logs"), vec![(1, Log::default())]);
+    assert_eq!(queue.event(good.id).await.expect("an answer"), None);
+    let list = |filter: Filter| async move { queue.list(&filter).await.expect("a list") };
+    assert_eq!(list(Filter::default()).await, vec![bad.clone(), good]);
+    assert_eq!(list(Filter { state: Some(State::Failed), ..Filter::default() }).await, vec![bad]);
+    assert!(list(Filter { dead_letters: true, ..Filter::default() }).await.is_empty());
+    assert!(lease_now(queue, "a", LONG).await.is_none());
+    assert_eq!(queue.depth(&service("a")).await.expect("a depth"), wicket_core::Depth::default());
+}
+
+/// What is given must all match.
+pub async fn receipts_are_listed_newest_first_by_page_and_filter(subject: &impl Subject) {
+    let queue = subject.queue();
+    for n in 0..6 {
+        push(queue, vec![run("a", &n.to_string()), run("b", &n.to_string())]).await;
+    }
+    let held = lease(queue, "a", LONG).await;
+    let list = |filter: Filter| async move {
+        let receipts = queue.list(&filter).await.expect("a list");
+        receipts
+            .into_iter()
+            .map(|receipt| format!("{}{}", receipt.service, receipt.event))
+            .collect::<Vec<_>>()
+    };
+    let a = || Filter { service: Some(service("a")), ..Filter::default() };
+    assert_eq!(list(Filter::default()).await.len(), 12);
+    assert_eq!(list(a()).await, ["a5", "a4", "a3", "a2", "a1", "a0"]);
+    assert_eq!(list(Filter { state: Some(State::Running), ..Filter::default() }).await, ["a0"]);
+    assert_eq!(list(Filter { state: Some(State::Queued), ..a() }).await.len(), 5);
+    let origin = Some(EventId("3".to_owned()));
+    assert_eq!(list(Filter { origin: origin.clone(), ..Filter::default() }).await, ["b3", "a3"]);
+    assert_eq!(list(Filter { origin, ..a() }).await, ["a3"]);
+
+    let page = queue.list(&Filter { limit: 2, ..a() }).await.expect("a list");
+    let before = Some(page[1].id);
+    assert_eq!(list(Filter { before, limit: 2, ..a() }).await, ["a3", "a2"]);
+    assert!(list(Filter { before: Some(wicket_core::InvocationId::random()), ..a() }).await.is_empty());
+    queue.complete(held, settled(1), Vec::new(), Vec::new()).await.expect("an end");
+    assert_eq!(list(Filter { state: Some(State::Succeeded), ..Filter::default() }).await, ["a0"]);
+}
+
+/// They are counted where they change.
+pub async fn depths_follow_every_step(subject: &impl Subject) {
+    let queue = subject.queue();
+    let depth = async || {
+        let depth = queue.depth(&service("a")).await.expect("a depth");
+        (depth.queued, depth.running, depth.dead, depth.waiting_parts)
+    };
+    assert_eq!(depth().await, (0, 0, 0, 0));
+    push(queue, (0..4).map(|n| run("a", &n.to_string())).collect()).await;
+    push(queue, vec![super::join::part("a", "g", super::join::count(2), "p")]).await;
+    assert_eq!(depth().await, (4, 0, 0, 1));
+    let held = lease(queue, "a", LONG).await;
+    assert_eq!(depth().await, (3, 1, 0, 1));
+    queue.complete(held, settled(1), Vec::new(), Vec::new()).await.expect("an end");
+    let held = lease(queue, "a", LONG).await;
+    let dead = held.invocation.id;
+    queue.bury(held, failed(1)).await.expect("an end");
+    assert_eq!(depth().await, (2, 0, 1, 1));
+    queue.redrive(dead).await.expect("queued again");
+    push(queue, vec![super::join::part("a", "g", super::join::count(2), "q")]).await;
+    assert_eq!(depth().await, (4, 0, 0, 0));
+}

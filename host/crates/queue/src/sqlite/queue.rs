@@ -1,0 +1,250 @@
+//! The contract, method by method: encode, ask the writer or a reader, decode.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use wicket_config::ServiceName;
+use wicket_core::{
+    Delivery, Depth, Event, Filter, Invocation, InvocationId, Lease, Log, Pushed, Queue, QueueError, Receipt,
+    Retention, Settled, StagedObject, Timestamp,
+};
+use wicket_store::{StoreError, Tx};
+
+use super::push::Rung;
+use super::settle::{End, Held, StoredAttempt, StoredCall};
+use super::stored::{Stored, decode, json};
+use super::{SqliteQueue, fault, join, lease, prune, push, read, settle};
+use crate::alike::abandoned;
+use crate::bell::{Bells, Ring};
+
+/// Invocations of one step when a service is abandoned.
+const STEP: u32 = 500;
+
+impl SqliteQueue {
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        self.store.write(work).await.map_err(fault)
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        self.store.read(work).await.map_err(fault)
+    }
+}
+
+impl SqliteQueue {
+    /// An event that is damaged, or that a newer host wrote, must not come back for ever.
+    async fn bury_unreadable(&self, held: Held, error: &StoreError) -> Result<(), QueueError> {
+        let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        let attempt = abandoned(Timestamp::now(), &format!("the stored event cannot be read: {source}"));
+        let settled = Settled { attempt, log: Log::default() };
+        let attempt = StoredAttempt::of(&settled).map_err(fault)?;
+        self.write(move |tx| settle::end(tx, held, &attempt, End::Dead, Timestamp::now())).await
+    }
+}
+
+fn ring(tx: &mut Tx<'_>, bells: &Arc<Bells>, service: &ServiceName, how: Ring) {
+    let mut rung = Rung::default();
+    rung.add(service, how);
+    rung.after(tx, bells);
+}
+
+fn encoded(deliveries: Vec<Delivery>) -> Result<Vec<Stored>, QueueError> {
+    deliveries.into_iter().map(Stored::of).collect::<Result<_, _>>().map_err(fault)
+}
+
+#[async_trait]
+impl Queue for SqliteQueue {
+    async fn push(&self, deliveries: Vec<Delivery>) -> Result<Vec<Pushed>, QueueError> {
+        let stored = encoded(deliveries)?;
+        let bells = Arc::clone(&self.bells);
+        self.write(move |tx| {
+            let mut rung = Rung::default();
+            let pushed = push::all(tx, &stored, Timestamp::now(), &mut rung)?;
+            rung.after(tx, &bells);
+            Ok(pushed)
+        })
+        .await
+    }
+
+    async fn ready(&self, service: &ServiceName) {
+        let next = || {
+            let service = service.clone();
+            self.read(move |conn| lease::next(conn, &service))
+        };
+        self.bells.wait(service, Timestamp::now, next).await;
+    }
+
+    async fn lease(&self, service: &ServiceName, ttl: Duration) -> Result<Option<Lease>, QueueError> {
+        let (of, bells) = (service.clone(), Arc::clone(&self.bells));
+        let taken = self
+            .write(move |tx| {
+                let now = Timestamp::now();
+                let mut rung = Rung::default();
+                join::close_due(tx, &of, now, false, &mut rung)?;
+                let taken = lease::take(tx, &of, now, now.after(ttl))?;
+                if taken.is_some() {
+                    // Who waits has to look again: this lease may run out before what they wait for.
+                    rung.add(&of, Ring::Later);
+                }
+                rung.after(tx, &bells);
+                Ok(taken)
+            })
+            .await?;
+        let Some(taken) = taken else { return Ok(None) };
+        let event = match decode(&taken.body) {
+            Ok(event) => event,
+            Err(error) => {
+                self.bury_unreadable(Held::new(taken.id, taken.fence), &error).await?;
+                return Ok(None);
+            }
+        };
+        Ok(Some(Lease {
+            invocation: Invocation { id: taken.id, service: service.clone(), event },
+            attempt: taken.attempt,
+            fence: taken.fence,
+            accepted: taken.accepted,
+            due: taken.due,
+        }))
+    }
+
+    async fn extend(&self, lease: &Lease, ttl: Duration) -> Result<(), QueueError> {
+        let (held, service) = (Held::of(lease), lease.invocation.service.clone());
+        let bells = Arc::clone(&self.bells);
+        self.write(move |tx| {
+            settle::extend(tx, held, Timestamp::now().after(ttl))?;
+            ring(tx, &bells, &service, Ring::Later);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn complete(
+        &self,
+        lease: Lease,
+        settled: Settled,
+        outputs: Vec<StagedObject>,
+        follow_ups: Vec<Delivery>,
+    ) -> Result<(), QueueError> {
+        let held = Held::of(&lease);
+        let attempt = StoredAttempt::of(&settled).map_err(fault)?;
+        let follow_ups = encoded(follow_ups)?;
+        let (bells, publish) = (Arc::clone(&self.bells), Arc::clone(&self.publish));
+        self.write(move |tx| {
+            let now = Timestamp::now();
+            let mut rung = Rung::default();
+            settle::end(tx, held, &attempt, End::Succeeded, now)?;
+            if !outputs.is_empty() {
+                publish.publish(tx, &outputs)?;
+            }
+            push::all(tx, &follow_ups, now, &mut rung)?;
+            rung.after(tx, &bells);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn retry(&self, lease: Lease, settled: Settled, due: Timestamp) -> Result<(), QueueError> {
+        let (held, service) = (Held::of(&lease), lease.invocation.service);
+        let attempt = StoredAttempt::of(&settled).map_err(fault)?;
+        let bells = Arc::clone(&self.bells);
+        self.write(move |tx| {
+            settle::end(tx, held, &attempt, End::Again(due), Timestamp::now())?;
+            ring(tx, &bells, &service, Ring::Later);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn bury(&self, lease: Lease, settled: Settled) -> Result<(), QueueError> {
+        let held = Held::of(&lease);
+        let attempt = StoredAttempt::of(&settled).map_err(fault)?;
+        self.write(move |tx| settle::end(tx, held, &attempt, End::Dead, Timestamp::now())).await
+    }
+
+    async fn release(&self, lease: Lease) -> Result<(), QueueError> {
+        let (held, due, service) = (Held::of(&lease), lease.due, lease.invocation.service);
+        let bells = Arc::clone(&self.bells);
+        self.write(move |tx| {
+            settle::release(tx, held, due)?;
+            ring(tx, &bells, &service, Ring::Now);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn redrive(&self, id: InvocationId) -> Result<(), QueueError> {
+        let bells = Arc::clone(&self.bells);
+        self.write(move |tx| {
+            let service = settle::redrive(tx, id, Timestamp::now())?;
+            ring(tx, &bells, &service.parse().map_err(StoreError::refused)?, Ring::Now);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn record(&self, calls: Vec<(Receipt, Log)>) -> Result<(), QueueError> {
+        let calls = calls.into_iter().map(|(receipt, log)| StoredCall::of(receipt, &log));
+        let calls = calls.collect::<Result<Vec<_>, _>>().map_err(fault)?;
+        self.write(move |tx| {
+            let now = Timestamp::now();
+            calls.iter().try_for_each(|call| call.add(tx, now))
+        })
+        .await
+    }
+
+    async fn receipt(&self, id: InvocationId) -> Result<Option<Receipt>, QueueError> {
+        self.read(move |conn| read::one(conn, id)).await
+    }
+
+    async fn event(&self, id: InvocationId) -> Result<Option<Event>, QueueError> {
+        let body = self.read(move |conn| read::event(conn, id)).await?;
+        body.map(|body| decode(&body)).transpose().map_err(fault)
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Vec<Receipt>, QueueError> {
+        let filter = filter.clone();
+        self.read(move |conn| read::list(conn, &filter)).await
+    }
+
+    async fn logs(&self, id: InvocationId) -> Result<Vec<(u32, Log)>, QueueError> {
+        self.read(move |conn| read::logs(conn, id)).await
+    }
+
+    async fn depth(&self, service: &ServiceName) -> Result<Depth, QueueError> {
+        let service = service.clone();
+        self.read(move |conn| read::depth(conn, &service)).await
+    }
+
+    async fn prune(&self, keep: Retention) -> Result<u64, QueueError> {
+        let now = Timestamp::now();
+        let before = |age: Duration| now.0.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
+        let (age, dead) = (before(keep.age), before(keep.dead_letter_age));
+        let gone = prune::invocations(&self.store, age, dead).await.map_err(fault)?;
+        prune::joins(&self.store, age).await.map_err(fault)?;
+        prune::logs(&self.store, keep.log_bytes).await.map_err(fault)?;
+        Ok(gone)
+    }
+
+    async fn abandon(&self, service: &ServiceName, reason: &str) -> Result<u64, QueueError> {
+        // The parts of open joins become dead letters too, so that nothing accepted is lost.
+        let of = service.clone();
+        self.write(move |tx| join::close_due(tx, &of, Timestamp::now(), true, &mut Rung::default())).await?;
+        let record = json(&abandoned(Timestamp::now(), reason)).map_err(fault)?;
+        let mut gone = 0;
+        loop {
+            let (of, record) = (service.clone(), record.clone());
+            let n = self.write(move |tx| settle::abandon(tx, &of, &record, Timestamp::now(), STEP)).await?;
+            gone += n;
+            if n == 0 {
+                return Ok(gone);
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The three ways a function can be written, and what each gets of an event.
+
+pub(crate) mod command;
+pub(crate) mod event;
+pub(crate) mod http;
+pub(crate) mod input;
+pub(crate) mod notification;

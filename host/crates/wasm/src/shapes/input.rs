@@ -1,0 +1,203 @@
+//! Objects into files, and files into outputs.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use futures::StreamExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::io::ReaderStream;
+use wicket_core::{Attempt, Data, Failure, Limit, ObjectError, ObjectRef, OutputName, kinds};
+
+use crate::executor::chain;
+use crate::meter::Meter;
+use crate::modules::blocking;
+
+/// File names are cut here: the file system takes 255 bytes, and a number may come in front.
+const LONGEST_NAME: usize = 200;
+/// Files that a function may put out.
+const MOST_FILES: usize = 10_000;
+/// Folders may be nested this deep in its output.
+const DEEPEST: usize = 64;
+
+/// What an object's failure means for the attempt.
+pub(crate) fn failure(error: &ObjectError, meter: &Meter) -> Failure {
+    match error {
+        ObjectError::Missing { .. } | ObjectError::Refused(_) => Failure::Input { message: chain(error) },
+        ObjectError::Limit(_) => meter.failure(Limit::Output),
+        ObjectError::Full(_) | ObjectError::Storage { .. } => Failure::Host { message: chain(error) },
+    }
+}
+
+pub(crate) fn host(what: &str) -> impl FnOnce(io::Error) -> Failure {
+    move |error| Failure::Host { message: format!("cannot {what}: {error}") }
+}
+
+/// The file that a posted body becomes, as it does for OSCAR's containers.
+const POSTED: &str = "body";
+
+/// Downloads all objects of the event into a folder, and a posted body too; answers the names of the files.
+pub(crate) async fn download(attempt: &Attempt, dir: &Path, meter: &Meter) -> Result<Vec<String>, Failure> {
+    let mut taken = HashSet::new();
+    let mut names = Vec::new();
+    for object in attempt.invocation.event.objects() {
+        let name = free_name(object, &mut taken);
+        let (_, mut body) = attempt.objects.open(object).await.map_err(|error| failure(&error, meter))?;
+        let mut file =
+            tokio::fs::File::create_new(dir.join(&name)).await.map_err(host("write an input file"))?;
+        while let Some(bytes) = body.next().await {
+            let bytes = bytes.map_err(host(&format!("read `{}`", object.key)))?;
+            meter.read(bytes.len() as u64);
+            file.write_all(&bytes).await.map_err(host("write an input file"))?;
+        }
+        file.flush().await.map_err(host("write an input file"))?;
+        names.push(name);
+    }
+    let event = &attempt.invocation.event;
+    if let (kinds::POSTED, Data::Inline(bytes)) = (event.kind.as_str(), &event.data) {
+        meter.read(bytes.len() as u64);
+        tokio::fs::write(dir.join(POSTED), bytes).await.map_err(host("write an input file"))?;
+        names.push(POSTED.to_owned());
+    }
+    Ok(names)
+}
+
+/// The object's file name, shortened to what the file system takes, with a number where two are the same.
+fn free_name(object: &ObjectRef, taken: &mut HashSet<String>) -> String {
+    let name = shorten(object.key.file_name());
+    let mut free = name.clone();
+    let mut number = 2;
+    while !taken.insert(free.clone()) {
+        free = format!("{number}-{name}");
+        number += 1;
+    }
+    free
+}
+
+/// Keeps the end, where the extension is.
+fn shorten(name: &str) -> String {
+    let mut start = name.len().saturating_sub(LONGEST_NAME);
+    while !name.is_char_boundary(start) {
+        start += 1;
+    }
+    name[start..].to_owned()
+}
+
+/// A regular file that the function made.
+struct Made {
+    name: OutputName,
+    path: PathBuf,
+    size: u64,
+}
+
+/// Stages every regular file below a folder under its relative name. Links are not followed, and not staged.
+pub(crate) async fn stage(attempt: &Attempt, dir: &Path, meter: &Meter) -> Result<(), Failure> {
+    let top = dir.to_owned();
+    let made = blocking(move || {
+        let mut made = Vec::new();
+        walk(&top, "", 0, &mut made)?;
+        Ok(made)
+    })
+    .await
+    .map_err(|error| Failure::Function { message: format!("its outputs: {error}"), permanent: true })?;
+    for one in &made {
+        meter.wrote(one.size).map_err(|tripped| meter.failure(tripped.0))?;
+    }
+    for one in made {
+        let file = tokio::fs::File::open(&one.path).await.map_err(host("read an output file"))?;
+        let body = Box::pin(ReaderStream::with_capacity(file, 64 << 10));
+        let content_type = media_type(one.name.as_str()).map(str::to_owned);
+        attempt.outputs.stage(one.name, content_type, body).await.map_err(|error| failure(&error, meter))?;
+    }
+    Ok(())
+}
+
+fn walk(dir: &Path, below: &str, depth: usize, made: &mut Vec<Made>) -> io::Result<()> {
+    if depth > DEEPEST {
+        return Err(io::Error::other(format!("folders are nested deeper than {DEEPEST}")));
+    }
+    let mut entries = std::fs::read_dir(dir)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        // Neither of these two follows links.
+        let kind = entry.file_type()?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else {
+            return Err(io::Error::other("a file name is no UTF-8"));
+        };
+        let name = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+        if kind.is_dir() {
+            walk(&entry.path(), &name, depth + 1, made)?;
+        } else if kind.is_file() {
+            if made.len() >= MOST_FILES {
+                return Err(io::Error::other(format!("there are more than {MOST_FILES} files")));
+            }
+            let size = entry.metadata()?.len();
+            let name = OutputName::try_from(name).map_err(io::Error::other)?;
+            made.push(Made { name, path: entry.path(), size });
+        }
+    }
+    Ok(())
+}
+
+/// Bytes on disk below a folder: how much a running function has written so far.
+pub(crate) fn disk_use(dir: &Path) -> u64 {
+    let mut total = 0_u64;
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        for entry in entries.flatten() {
+            // Gone meanwhile: it takes no room.
+            let Ok(data) = entry.metadata() else { continue };
+            // An empty file takes room too.
+            total = total.saturating_add(data.blocks().saturating_mul(512)).saturating_add(512);
+            if data.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    total
+}
+
+fn media_type(name: &str) -> Option<&'static str> {
+    let extension = name.rsplit_once('.')?.1;
+    [
+        ("jpg", "image/jpeg"),
+        ("jpeg", "image/jpeg"),
+        ("png", "image/png"),
+        ("webp", "image/webp"),
+        ("gif", "image/gif"),
+        ("svg", "image/svg+xml"),
+        ("json", "application/json"),
+        ("txt", "text/plain; charset=utf-8"),
+        ("html", "text/html; charset=utf-8"),
+        ("csv", "text/csv"),
+        ("pdf", "application/pdf"),
+        ("mp4", "video/mp4"),
+    ]
+    .into_iter()
+    .find(|(known, _)| extension.eq_ignore_ascii_case(known))
+    .map(|(_, media_type)| media_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_are_short_and_differ() {
+        let object = |key: &str| ObjectRef {
+            provider: wicket_config::ProviderId::default(),
+            bucket: "photos".parse().unwrap(),
+            key: key.parse().unwrap(),
+            size: None,
+            etag: None,
+        };
+        let mut taken = HashSet::new();
+        assert_eq!(free_name(&object("a/x.jpg"), &mut taken), "x.jpg");
+        assert_eq!(free_name(&object("b/x.jpg"), &mut taken), "2-x.jpg");
+        let long = free_name(&object(&format!("{}é.jpg", "é".repeat(300))), &mut taken);
+        assert!(long.len() <= LONGEST_NAME && long.ends_with("é.jpg"));
+    }
+}

@@ -1,0 +1,108 @@
+//! Puts the parts of a node together: the only place where they all meet.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wicket_buckets::{Keys, LocalBuckets};
+use wicket_config::{HostConfig, WasmSection};
+use wicket_queue::SqliteQueue;
+use wicket_store::Store;
+use wicket_wasm::{WasmConfig, WasmExecutor};
+
+use super::data_dir::DataDir;
+use crate::auth::Credentials;
+use crate::catalog::{self, Catalog, TableCell};
+use crate::env;
+use crate::node::{Announcer, Node, Outside, Recorder, Running};
+
+/// A node that is ready to be started.
+pub(super) struct Opened {
+    /// Its parts.
+    pub(super) node: Arc<Node>,
+    /// Its folder.
+    pub(super) data_dir: DataDir,
+    /// Stores receipts until the node is gone.
+    pub(super) recording: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// Opens a node on its data folder. Nothing listens and nothing runs yet.
+pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Opened> {
+    let data_dir = DataDir::open(data)?;
+    let parts = [catalog::PART, wicket_queue::PART, wicket_buckets::PART];
+    // The store's lock comes first: two hosts on one folder must not touch anything else of it.
+    let store = Store::open(&data_dir.file("wicket.db"), &parts).context("the store")?;
+    let work = data_dir.fresh_work()?;
+    let credentials = credentials(&data_dir)?;
+
+    let table = TableCell::default();
+    let announcer = Announcer::new(table.clone());
+    let buckets = LocalBuckets::open(store.clone(), &data_dir.file("objects"), announcer.clone())
+        .await
+        .context("the buckets")?;
+    let queue = SqliteQueue::new(store.clone(), buckets.clone());
+    announcer.connect(queue.clone());
+    let cut_off = queue.end_leases().await.context("the queue")?;
+    if cut_off > 0 {
+        tracing::info!(cut_off, "attempts that ended with an earlier process are made again");
+    }
+    let wasm = WasmExecutor::start(wasm_config(&config.wasm, &data_dir)?).context("the wasm executor")?;
+    let catalog =
+        Catalog::open(table, store.clone(), buckets.clone(), wasm.clone()).await.context("the catalog")?;
+    let (recorder, recording) = Recorder::new(queue.clone());
+    let node = Node {
+        budget: Arc::new(Semaphore::new(config.wasm.max_instances as usize)),
+        config,
+        store,
+        queue,
+        buckets,
+        announcer,
+        outside: Arc::new(Outside::default()),
+        wasm,
+        catalog,
+        credentials,
+        running: Running::default(),
+        recorder,
+        work,
+        addresses: OnceLock::new(),
+        stop: CancellationToken::new(),
+        abandon: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    Ok(Opened { node: Arc::new(node), data_dir, recording: Box::pin(recording) })
+}
+
+/// What the environment gives goes before what the data folder keeps; what it gives is not stored.
+fn credentials(data_dir: &DataDir) -> anyhow::Result<Credentials> {
+    let password = match env::admin_password() {
+        Some(password) => password,
+        None => data_dir.admin_password()?,
+    };
+    let keys = match env::s3_keys()? {
+        Some((access_key, secret_key)) => Keys::new(access_key, secret_key.reveal()),
+        None => {
+            let kept = data_dir.s3_keys()?;
+            Keys::new(kept.access_key, kept.secret_key)
+        }
+    };
+    Ok(Credentials::new(password, keys))
+}
+
+fn wasm_config(section: &WasmSection, data_dir: &DataDir) -> anyhow::Result<WasmConfig> {
+    let (modules, cache) = (data_dir.file("modules"), data_dir.file("cache"));
+    Ok(WasmConfig {
+        max_instances: section.max_instances,
+        max_memory: section.max_memory,
+        queue_wait: section.queue_wait.0,
+        loaded_modules: section.loaded_modules as usize,
+        loaded_bytes: section.loaded_bytes,
+        compile_memory: section.compile_memory,
+        compile_time: section.compile_time.0,
+        max_module: section.max_module,
+        ..WasmConfig::new(modules, cache, data_dir.cache_key()?)
+    })
+}

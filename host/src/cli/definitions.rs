@@ -1,0 +1,155 @@
+//! A file of services with the modules it names: read, looked at, and everything wrong told at once.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use wicket_config::fdl::{self, Definition};
+use wicket_config::{ByteSize, ModuleDigest, Problem, Problems};
+use wicket_core::find_cycle;
+use wicket_wasm::ModuleInfo;
+
+/// Largest module that is read; a host takes less.
+const MAX_MODULE: ByteSize = ByteSize::mib(1024);
+
+/// A service and its module.
+#[derive(Debug)]
+pub(super) struct Defined {
+    /// The service; its module is named by digest.
+    pub(super) definition: Definition,
+    /// The module.
+    pub(super) module: Module,
+}
+
+/// A module, as far as it is known here.
+#[derive(Clone, Debug)]
+pub(super) struct Module {
+    /// Its name on the wire.
+    pub(super) digest: ModuleDigest,
+    /// The file; none when the service names a digest.
+    pub(super) file: Option<ModuleFile>,
+}
+
+/// A module's file.
+#[derive(Clone, Debug)]
+pub(super) struct ModuleFile {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// What it is.
+    pub(super) info: ModuleInfo,
+}
+
+/// Reads a file of services and the modules beside it.
+pub(super) fn load(file: &Path) -> Result<Vec<Defined>, Problems> {
+    let definitions = fdl::load(file)?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut modules: HashMap<PathBuf, Result<Module, String>> = HashMap::new();
+    let (mut found, mut items) = (Vec::new(), Vec::new());
+    for mut definition in definitions {
+        match module(&definition, folder, &mut modules) {
+            Ok(module) => {
+                definition.set_module(&module.digest);
+                found.push(Defined { definition, module });
+            }
+            Err((message, help)) => items.push(problem(&definition, message, help)),
+        }
+    }
+    items.extend(cycle(&found));
+    if items.is_empty() { Ok(found) } else { Err(Problems { file: file.display().to_string(), items }) }
+}
+
+fn problem(definition: &Definition, message: String, help: Option<&str>) -> Problem {
+    let (line, column) = definition.place;
+    Problem { line, column, path: definition.name().to_string(), message, help: help.map(str::to_owned) }
+}
+
+fn module(
+    definition: &Definition,
+    folder: &Path,
+    seen: &mut HashMap<PathBuf, Result<Module, String>>,
+) -> Result<Module, (String, Option<&'static str>)> {
+    let Some(wasm) = &definition.wasm else {
+        let message = "there is no module: this release runs WebAssembly, not container images";
+        return Err((message.to_owned(), Some("name one with `wasm: FILE.wasm`")));
+    };
+    match wasm.parse() {
+        Ok(digest) => return Ok(Module { digest, file: None }),
+        Err(error) if wasm.starts_with("sha256:") => return Err((error.to_string(), None)),
+        Err(_) => {}
+    }
+    let path = folder.join(wasm);
+    let module = seen.entry(path.clone()).or_insert_with(|| look(&path)).clone();
+    let help = (!path.exists()).then_some("the path is relative to this file");
+    module.map_err(|message| (message, help))
+}
+
+fn look(path: &Path) -> Result<Module, String> {
+    let (digest, info) = read_module(path).map_err(|error| format!("{error:#}"))?;
+    Ok(Module { digest, file: Some(ModuleFile { path: path.to_owned(), info }) })
+}
+
+/// Reads a module, and tells its digest and what it is.
+pub(super) fn read_module(path: &Path) -> anyhow::Result<(ModuleDigest, ModuleInfo)> {
+    use anyhow::Context as _;
+    let shown = path.display();
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(MAX_MODULE.0 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().with_context(|| format!("the module {shown} cannot be read"))?;
+    anyhow::ensure!(bytes.len() as u64 <= MAX_MODULE.0, "the module {shown} is larger than {MAX_MODULE}");
+    let info = wicket_wasm::inspect(&bytes).with_context(|| shown.to_string())?;
+    let digest = hex::encode(Sha256::digest(&bytes)).parse().context("a digest is a digest")?;
+    Ok((digest, info))
+}
+
+/// The circle that these services make among themselves.
+fn cycle(found: &[Defined]) -> Option<Problem> {
+    let services: Vec<_> = found.iter().map(|one| Arc::new(one.definition.draft().clone())).collect();
+    let cycle = find_cycle(&services)?;
+    let first = found.iter().find(|one| Some(one.definition.name()) == cycle.0.first())?;
+    let help = "change the folder, prefix or suffix of one of the outputs";
+    Some(problem(&first.definition, cycle.to_string(), Some(help)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_that_are_missing_or_wrong_are_told_all_at_once_with_their_places() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("text.wasm"), "hello").unwrap();
+        let file = folder.path().join("f.yaml");
+        let text = "functions:\n  oscar:\n  \
+                    - local: { name: a, wasm: missing.wasm }\n  \
+                    - local:\n      name: b\n      wasm: text.wasm\n  \
+                    - local: { name: c, image: x }\n  \
+                    - local: { name: d, wasm: 'sha256:1' }\n";
+        std::fs::write(&file, text).unwrap();
+        let told = load(&file).unwrap_err().to_string().replace(&folder.path().display().to_string(), "DIR");
+        insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn a_circle_is_found_before_a_host_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("f.yaml");
+        let digest = "a".repeat(64);
+        let service = |name: &str, from: &str, to: &str| {
+            format!(
+                "  - local: {{ name: {name}, wasm: {digest}, input: [{{ path: {from} }}], output: [{{ path: {to} }}] }}\n"
+            )
+        };
+        let write = |services: [String; 2]| {
+            std::fs::write(&file, format!("functions:\n  oscar:\n{}", services.concat())).unwrap();
+        };
+        write([service("a", "box/1", "box/2"), service("b", "box/2", "box/1")]);
+        assert!(load(&file).unwrap_err().to_string().contains("a → b → a"));
+        write([service("a", "box/1", "box/2"), service("b", "box/2", "box/3")]);
+        assert_eq!(load(&file).unwrap().len(), 2);
+    }
+}

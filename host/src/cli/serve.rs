@@ -1,0 +1,70 @@
+//! `wicket serve`.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tracing_subscriber::EnvFilter;
+use wicket_config::HostConfig;
+
+use super::outcome::{Complaint, Exit};
+use crate::app::{self, ServeOptions};
+use crate::env;
+
+/// Run a host on this machine
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The operator's file (docs/wicket-toml.md); flags go before what it says
+    #[arg(long, value_name = "FILE", env = env::CONFIG)]
+    config: Option<PathBuf>,
+    /// Folder in which the host keeps everything
+    #[arg(long, value_name = "DIR", env = env::DATA)]
+    data: Option<PathBuf>,
+    /// Address of the API and the HTTP triggers; port 0 is a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Address of the buckets [default: 127.0.0.1:9000]
+    #[arg(long, value_name = "ADDR")]
+    s3_listen: Option<SocketAddr>,
+    /// Listen elsewhere than on loopback
+    #[arg(long)]
+    allow_remote: bool,
+    /// Print the addresses as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+    let mut config = match &args.config {
+        Some(file) => HostConfig::load(file)?,
+        None => HostConfig::default(),
+    };
+    let top = &mut config.top;
+    top.listen = args.listen.unwrap_or(top.listen);
+    top.s3_listen = args.s3_listen.unwrap_or(top.s3_listen);
+    top.allow_remote |= args.allow_remote;
+    let data = args.data.or_else(|| top.data.clone()).or_else(env::default_data).ok_or_else(|| {
+        Complaint::new(Exit::Usage, "there is no data folder, and no home to make one in")
+            .help("choose one with --data")
+    })?;
+    config.check().map_err(|problems| {
+        Complaint::new(Exit::BadFile, problems.to_string()).help("--allow-remote says that it is meant")
+    })?;
+    log()?;
+    app::serve(config, data, ServeOptions { json: args.json })?;
+    Ok(Exit::Ok)
+}
+
+/// From now on what the host does is told on standard error.
+fn log() -> Result<(), Complaint> {
+    let wanted = env::log_filter();
+    // The S3 protocol crate tells every refusal as an error, and requests with all their headers.
+    let directives = format!("s3s=off,{}", wanted.as_deref().unwrap_or("info"));
+    let filter = EnvFilter::try_new(directives).map_err(|error| {
+        Complaint::new(Exit::Usage, format!("{} is no log filter: {error}", env::LOG))
+            .help("as in `info` or `wicket=debug`")
+    })?;
+    let colours = std::io::stderr().is_terminal() && !env::no_color();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    Ok(())
+}

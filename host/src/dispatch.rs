@@ -1,0 +1,226 @@
+//! From a waiting invocation to its end: permit, lease, attempt, verdict.
+//!
+//! One loop per service, so that a slow or poisoned service never stands before another. A loop that has nothing to do
+//! is a sleeping task and holds no permit.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+use wicket_config::ServiceName;
+use wicket_core::{
+    AttemptRecord, Delivery, Deployment, Executor, Failure, Lease, Log, Queue, QueueError, Settled,
+    StagedObject, Timestamp, Usage, Verdict, judge,
+};
+
+use crate::attempt::Scratch;
+use crate::node::{Node, REMOVED, Tried, chain, created, service};
+
+/// How long a loop waits after the queue failed, before it asks again.
+const QUEUE_FAILED: Duration = Duration::from_secs(1);
+
+/// Runs until the node stops: one loop for every service that is deployed.
+pub(crate) async fn run(node: Arc<Node>) {
+    let mut changes = node.catalog.changes();
+    let mut loops: HashMap<ServiceName, CancellationToken> = HashMap::new();
+    loop {
+        changes.mark_unchanged();
+        let table = node.catalog.table();
+        loops.retain(|name, stop| {
+            let stays = table.deployments.contains_key(name);
+            if !stays {
+                stop.cancel();
+            }
+            stays
+        });
+        for name in table.deployments.keys() {
+            loops.entry(name.clone()).or_insert_with(|| {
+                let stop = node.stop.child_token();
+                node.tasks.spawn(serve(node.clone(), name.clone(), stop.clone()));
+                stop
+            });
+        }
+        tokio::select! {
+            () = node.stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// The loop of one service.
+async fn serve(node: Arc<Node>, service: ServiceName, stop: CancellationToken) {
+    let mut changes = node.catalog.changes();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = node.queue.ready(&service) => {}
+        }
+        changes.mark_unchanged();
+        // Permits first: a lease that waits for a permit would run out.
+        let permits = match node.catalog.table().permits.get(&service).cloned() {
+            Some(permits) => tokio::select! {
+                () = stop.cancelled() => return,
+                // The service may have got another bound: then these are not its permits any more.
+                changed = changes.changed() => if changed.is_ok() { continue } else { return },
+                permit = permits.acquire_owned() => permit,
+            },
+            // Removed. When it comes back before anybody has seen that it was gone, this loop is still its own.
+            None => tokio::select! {
+                () = stop.cancelled() => return,
+                changed = changes.changed() => if changed.is_ok() { continue } else { return },
+            },
+        };
+        let budget = tokio::select! {
+            () = stop.cancelled() => return,
+            budget = node.budget.clone().acquire_owned() => budget,
+        };
+        let (Ok(permit), Ok(budget)) = (permits, budget) else { return };
+        match node.queue.lease(&service, node.config.queue.lease.0).await {
+            Ok(Some(lease)) => {
+                node.tasks.spawn(settle(node.clone(), lease, [permit, budget]));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%service, error = chain(&error), "no lease could be taken");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(QUEUE_FAILED) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Runs one leased attempt and settles it.
+async fn settle(node: Arc<Node>, lease: Lease, permits: [OwnedSemaphorePermit; 2]) {
+    let id = lease.invocation.id;
+    let service = lease.invocation.service.clone();
+    match attempt(&node, lease).await {
+        Ok(()) => {}
+        Err(QueueError::Fenced(_)) => {
+            tracing::warn!(%id, %service, "lease lost: what the attempt did is dropped");
+        }
+        Err(error) => {
+            tracing::error!(%id, %service, error = chain(&error), "attempt could not be settled, it will be made again");
+        }
+    }
+    drop(permits);
+}
+
+async fn attempt(node: &Node, lease: Lease) -> Result<(), QueueError> {
+    let table = node.catalog.table();
+    let Some(deployment) = table.deployments.get(&lease.invocation.service).cloned() else {
+        let failure = Failure::Host { message: REMOVED.to_owned() };
+        let settled = not_run(node, &lease, 0, failure);
+        return node.queue.bury(lease, settled).await;
+    };
+    if lease.attempt > deployment.service.retry.attempts.max(1) {
+        // Attempts that ended with the host itself: a poisoned event must not take it down for ever.
+        let failure = Failure::Host { message: "the host stopped during every attempt".to_owned() };
+        let settled = not_run(node, &lease, deployment.version, failure);
+        return node.queue.bury(lease, settled).await;
+    }
+    let scratch = match Scratch::make(&node.work, &lease.invocation.id.to_string()) {
+        Ok(scratch) => scratch,
+        Err(error) => {
+            let failure = Failure::Host { message: format!("no scratch folder: {error}") };
+            let settled = not_run(node, &lease, deployment.version, failure.clone());
+            return finish(node, lease, &deployment, settled, Err(failure)).await;
+        }
+    };
+    let queue_us = u64::try_from(Timestamp::now().since(lease.due).as_micros()).unwrap_or(u64::MAX);
+    let event = lease.invocation.event.clone();
+    let run = node.try_once(&deployment, lease.invocation.clone(), lease.attempt, &scratch, None);
+    let Tried { mut record, log, result } = tokio::select! {
+        tried = run => tried,
+        error = keep(node, &lease) => return Err(error),
+        // Drained past the deadline: somebody will make this attempt again, and it does not count.
+        () = node.abandon.cancelled() => return node.queue.release(lease).await,
+    };
+    record.queue_us = queue_us;
+    let settled = Settled { attempt: record, log };
+    // By the services of this moment: one that was deployed while the attempt ran sees what becomes visible now.
+    let table = node.catalog.table();
+    let result = result.map(|(reply, collected)| {
+        let follow_ups = created(&event, lease.invocation.id, &collected.staged)
+            .iter()
+            .flat_map(|event| table.router.route(event))
+            .collect::<Vec<Delivery>>();
+        (reply, collected.staged, follow_ups)
+    });
+    let started: BTreeSet<ServiceName> = match &result {
+        Ok((_, _, follow_ups)) => follow_ups.iter().map(|delivery| service(delivery).clone()).collect(),
+        Err(_) => BTreeSet::new(),
+    };
+    finish(node, lease, &deployment, settled, result).await?;
+    node.bury_orphans(&started).await
+}
+
+type Done = (wicket_core::Reply, Vec<StagedObject>, Vec<Delivery>);
+
+async fn finish(
+    node: &Node,
+    lease: Lease,
+    deployment: &Deployment,
+    settled: Settled,
+    result: Result<Done, Failure>,
+) -> Result<(), QueueError> {
+    let id = lease.invocation.id;
+    let (judged, done) = match result {
+        Ok((reply, staged, follow_ups)) => (Ok(reply), Some((staged, follow_ups))),
+        Err(failure) => (Err(failure), None),
+    };
+    match (judge(&judged, &deployment.service.retry, lease.attempt, rand::random()), done) {
+        (Verdict::Done, Some((staged, follow_ups))) => {
+            let unpublished = staged.clone();
+            let completed = node.queue.complete(lease, settled, staged, follow_ups).await;
+            if completed.is_err() {
+                node.buckets.discard(unpublished);
+            }
+            completed
+        }
+        (Verdict::Retry(wait), _) => {
+            tracing::info!(%id, service = %deployment.service.name, ?wait, "attempt failed, will retry");
+            node.queue.retry(lease, settled, Timestamp::now().after(wait)).await
+        }
+        (Verdict::Bury | Verdict::Done, _) => {
+            tracing::warn!(%id, service = %deployment.service.name, "invocation given up");
+            node.queue.bury(lease, settled).await
+        }
+    }
+}
+
+/// Holds the lease while the attempt runs; returns when it is lost.
+async fn keep(node: &Node, lease: &Lease) -> QueueError {
+    let ttl = node.config.queue.lease.0;
+    let mut held_until = Instant::now() + ttl;
+    loop {
+        tokio::time::sleep(ttl / 3).await;
+        match node.queue.extend(lease, ttl).await {
+            Ok(()) => held_until = Instant::now() + ttl,
+            Err(error @ QueueError::Fenced(_)) => return error,
+            // A full or slow disk: the lease holds for a while yet.
+            Err(error) if Instant::now() > held_until => return error,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "lease could not be extended, will try again");
+            }
+        }
+    }
+}
+
+/// The record of an attempt that was not made.
+fn not_run(node: &Node, lease: &Lease, version: u32, failure: Failure) -> Settled {
+    let attempt = AttemptRecord {
+        number: lease.attempt,
+        version,
+        executor: node.wasm.name().to_owned(),
+        started: Timestamp::now(),
+        queue_us: 0,
+        usage: Usage::default(),
+        status: None,
+        failure: Some(failure),
+    };
+    Settled { attempt, log: Log::default() }
+}

@@ -1,0 +1,56 @@
+//! What functions may want beside the host: containers, a GPU, and a compiler for those who write them.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use super::{Finding, Verdict};
+use crate::env;
+
+/// Where Rust's standard library for guests is, below a toolchain.
+const TARGET: &str = "lib/rustlib/wasm32-wasip2";
+
+/// Docker's engine.
+pub(super) fn docker() -> Finding {
+    let socket = env::docker_socket();
+    let shown = socket.display();
+    // Only whether somebody listens: the engine itself is asked nothing.
+    match UnixStream::connect(&socket) {
+        Ok(_) => Finding::good("docker", format!("{shown} answers")),
+        Err(error) => {
+            let means = "container functions cannot run here; wasm functions need no engine";
+            Finding::new("docker", Verdict::Missing, format!("{shown}: {error}"), means)
+        }
+    }
+}
+
+/// GPUs, by their device files.
+pub(super) fn gpu() -> Finding {
+    let number =
+        |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("nvidia")?.parse::<u32>().ok();
+    let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+    match entries.filter_map(number).count() {
+        0 => Finding::new("GPU", Verdict::Missing, "no /dev/nvidia0", "inference runs on the CPU"),
+        n => Finding::good("GPU", format!("{n} NVIDIA")),
+    }
+}
+
+/// Whether functions in Rust can be built here.
+pub(super) fn guest_target() -> Finding {
+    let check = "guest target";
+    let means = "needed only to build functions in Rust: rustup target add wasm32-wasip2";
+    let Some(rustc) =
+        env::search_path().into_iter().map(|folder| folder.join("rustc")).find(|file| file.is_file())
+    else {
+        return Finding::new(check, Verdict::Missing, "no rustc", means);
+    };
+    match sysroot(&rustc) {
+        Some(root) if root.join(TARGET).is_dir() => Finding::good(check, "wasm32-wasip2"),
+        Some(_) => Finding::new(check, Verdict::Missing, "rustc without wasm32-wasip2", means),
+        None => Finding::new(check, Verdict::Missing, "rustc does not answer", means),
+    }
+}
+
+fn sysroot(rustc: &std::path::Path) -> Option<PathBuf> {
+    let output = std::process::Command::new(rustc).args(["--print", "sysroot"]).output().ok()?;
+    output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}

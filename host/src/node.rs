@@ -1,0 +1,230 @@
+//! One node: its parts, and the doors through which events come in.
+
+mod announcer;
+mod outside;
+mod recorder;
+mod run;
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wicket_buckets::LocalBuckets;
+use wicket_config::{HostConfig, ServiceName};
+use wicket_core::{
+    Delivery, Deployment, Event, Invocation, InvocationId, LogSink, Objects, Pushed, Queue, QueueError,
+};
+use wicket_queue::SqliteQueue;
+use wicket_store::Store;
+use wicket_wasm::WasmExecutor;
+
+use crate::attempt::AttemptObjects;
+use crate::auth::Credentials;
+use crate::catalog::Catalog;
+
+pub(crate) use announcer::Announcer;
+pub(crate) use outside::Outside;
+pub(crate) use recorder::Recorder;
+pub(crate) use run::{Posted, RunBody, RunError, RunReply, Tried, chain, created};
+
+/// All parts of a node. What they do on their own (listeners, dispatcher, housekeeping) is started by `app`.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// The operator's file.
+    pub(crate) config: HostConfig,
+    /// The SQLite file under queue, buckets and catalog.
+    pub(crate) store: Store,
+    /// Invocations that wait.
+    pub(crate) queue: Arc<SqliteQueue>,
+    /// This node's buckets.
+    pub(crate) buckets: Arc<LocalBuckets>,
+    /// Routes what becomes visible in them.
+    pub(crate) announcer: Arc<Announcer>,
+    /// Other people's buckets.
+    pub(crate) outside: Arc<Outside>,
+    /// What runs wasm.
+    pub(crate) wasm: Arc<WasmExecutor>,
+    /// What is deployed.
+    pub(crate) catalog: Arc<Catalog>,
+    /// Who may do what.
+    pub(crate) credentials: Credentials,
+    /// Attempts that run now.
+    pub(crate) running: Running,
+    /// Receipts of synchronous calls, on their way to the store.
+    pub(crate) recorder: Recorder,
+    /// Bounds the attempts of all services together.
+    pub(crate) budget: Arc<Semaphore>,
+    /// Folder of the attempts' folders.
+    pub(crate) work: PathBuf,
+    /// Where the node listens, once it does.
+    pub(crate) addresses: OnceLock<Addresses>,
+    /// Set when the node begins to drain.
+    pub(crate) stop: CancellationToken,
+    /// Set when what still runs at the end of the drain must go.
+    pub(crate) abandon: CancellationToken,
+    /// Everything that was spawned.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// Where a node listens; also the file `host.json` in its data folder.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Addresses {
+    /// The process.
+    pub(crate) pid: u32,
+    /// HTTP triggers and the API.
+    pub(crate) http: SocketAddr,
+    /// Buckets.
+    pub(crate) s3: SocketAddr,
+}
+
+/// Logs of the attempts that run now, for those who follow them.
+#[derive(Debug, Default)]
+pub(crate) struct Running(Arc<Mutex<HashMap<InvocationId, (u32, LogSink)>>>);
+
+/// Takes an attempt out of [`Running`] when it ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct RunningGuard {
+    running: Arc<Mutex<HashMap<InvocationId, (u32, LogSink)>>>,
+    id: InvocationId,
+}
+
+impl Running {
+    /// Shows this attempt's log until the guard is dropped.
+    pub(crate) fn show(&self, id: InvocationId, attempt: u32, log: LogSink) -> RunningGuard {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(id, (attempt, log));
+        RunningGuard { running: self.0.clone(), id }
+    }
+
+    /// The attempt of this invocation that runs now, and its log.
+    pub(crate) fn log(&self, id: InvocationId) -> Option<(u32, LogSink)> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&id).cloned()
+    }
+}
+
+impl Drop for RunningGuard {
+    fn drop(&mut self) {
+        self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+/// Why what waited for a service is a dead letter.
+pub(crate) const REMOVED: &str = "the service was removed";
+
+/// What an event started.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Accepted {
+    /// Service, invocation, and whether it was known already.
+    pub(crate) started: Vec<(ServiceName, InvocationId, bool)>,
+    /// Joins that keep it as a part.
+    pub(crate) waiting: u32,
+}
+
+/// Why an event was not accepted. Nothing of it was stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AcceptError {
+    /// No such service.
+    #[error("there is no service `{0}`")]
+    Unknown(ServiceName),
+    /// The node is on its way out.
+    #[error("the host is stopping")]
+    Stopping,
+    /// The queue did not take it.
+    #[error("cannot queue the event")]
+    Queue(#[from] QueueError),
+}
+
+impl Node {
+    /// Takes events: routes them and stores what they start, all of it or nothing. Durable on return. With `only`, no
+    /// other service is started. The answers stand in the order of the events.
+    pub(crate) async fn accept(
+        &self,
+        events: &[Event],
+        only: Option<&ServiceName>,
+    ) -> Result<Vec<Accepted>, AcceptError> {
+        if self.stop.is_cancelled() {
+            return Err(AcceptError::Stopping);
+        }
+        let table = self.catalog.table();
+        let mut accepted = vec![Accepted::default(); events.len()];
+        let mut deliveries = Vec::new();
+        let mut whose = Vec::new();
+        for (idx, event) in events.iter().enumerate() {
+            let routed = table.router.route(event).into_iter();
+            for delivery in routed.filter(|delivery| only.is_none_or(|only| service(delivery) == only)) {
+                whose.push((idx, service(&delivery).clone()));
+                deliveries.push(delivery);
+            }
+        }
+        if deliveries.is_empty() {
+            return Ok(accepted);
+        }
+        let pushed = self.queue.push(deliveries).await?;
+        self.bury_orphans(&whose.iter().map(|(_, service)| service.clone()).collect()).await?;
+        for ((idx, service), pushed) in whose.into_iter().zip(pushed) {
+            match pushed {
+                Pushed::New(id) => accepted[idx].started.push((service, id, false)),
+                Pushed::Duplicate(id) => accepted[idx].started.push((service, id, true)),
+                Pushed::Waiting => accepted[idx].waiting += 1,
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// Queues one service on each of these events, whatever the routes say: all or none. The ids, and whether they
+    /// were known already.
+    pub(crate) async fn submit(
+        &self,
+        service: &ServiceName,
+        events: Vec<Event>,
+    ) -> Result<Vec<(InvocationId, bool)>, AcceptError> {
+        if self.stop.is_cancelled() {
+            return Err(AcceptError::Stopping);
+        }
+        if !self.catalog.table().deployments.contains_key(service) {
+            return Err(AcceptError::Unknown(service.clone()));
+        }
+        let invocations: Vec<Invocation> =
+            events.into_iter().map(|event| Invocation::of(service, event)).collect();
+        let ids: Vec<InvocationId> = invocations.iter().map(|invocation| invocation.id).collect();
+        let pushed = self.queue.push(invocations.into_iter().map(Delivery::Run).collect()).await?;
+        self.bury_orphans(&BTreeSet::from([service.clone()])).await?;
+        Ok(ids
+            .into_iter()
+            .zip(pushed)
+            .map(|(id, pushed)| (id, matches!(pushed, Pushed::Duplicate(_))))
+            .collect())
+    }
+}
+
+impl Node {
+    /// To be called after invocations of these services were queued: one that was removed just then has nobody who
+    /// would look at them, so they become dead letters as all that waited for it.
+    pub(crate) async fn bury_orphans(&self, services: &BTreeSet<ServiceName>) -> Result<(), QueueError> {
+        let table = self.catalog.table();
+        for service in services {
+            if !table.deployments.contains_key(service) {
+                self.queue.abandon(service, REMOVED).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What an HTTP-shaped function of this service may read: the buckets it was granted.
+    pub(crate) fn objects_for(&self, deployment: &Arc<Deployment>) -> Arc<dyn Objects> {
+        let (buckets, outside) = (self.buckets.clone(), self.outside.clone());
+        Arc::new(AttemptObjects::granted_only(deployment.clone(), buckets, outside))
+    }
+}
+
+/// Whose delivery it is.
+pub(crate) fn service(delivery: &Delivery) -> &ServiceName {
+    match delivery {
+        Delivery::Run(invocation) => &invocation.service,
+        Delivery::Part(part) => &part.service,
+    }
+}

@@ -1,0 +1,115 @@
+//! Receipts of synchronous calls: stored in bulk a moment later, so that no call waits for the disk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use wicket_core::{Log, Queue, Receipt};
+use wicket_queue::SqliteQueue;
+
+/// Receipts that may wait for the disk. Beyond this a receipt is dropped and counted: the calls go on.
+const WAITING: usize = 16_384;
+/// Bytes of logs that may wait with them. Beyond this a receipt goes on without its log, which says so.
+const WAITING_LOGS: u64 = 64 << 20;
+/// What a line takes beside its text.
+const LINE: u64 = 64;
+/// Receipts in one transaction.
+const GROUP: usize = 1_024;
+/// How long a receipt waits for others to share its transaction.
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// Where receipts of synchronous calls go. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder {
+    sender: mpsc::Sender<(Receipt, Log)>,
+    dropped: Arc<AtomicU64>,
+    /// Bytes of logs that wait.
+    logs: Arc<AtomicU64>,
+}
+
+impl Recorder {
+    /// The recorder, and the loop that stores what it is given until every clone is gone.
+    pub(crate) fn new(queue: Arc<SqliteQueue>) -> (Self, impl Future<Output = ()> + Send) {
+        let (sender, mut receiver) = mpsc::channel(WAITING);
+        let logs = Arc::<AtomicU64>::default();
+        let waiting = logs.clone();
+        let store = async move {
+            let mut group = Vec::new();
+            while receiver.recv_many(&mut group, GROUP).await > 0 {
+                if group.len() < GROUP {
+                    tokio::time::sleep(WINDOW).await;
+                    while group.len() < GROUP
+                        && let Ok(call) = receiver.try_recv()
+                    {
+                        group.push(call);
+                    }
+                }
+                let n_calls = group.len();
+                let bytes: u64 = group.iter().map(|(_, log)| size(log)).sum();
+                if let Err(error) = queue.record(std::mem::take(&mut group)).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, n_calls, "receipts could not be stored");
+                }
+                waiting.fetch_sub(bytes, Ordering::Relaxed);
+            }
+        };
+        (Self { sender, dropped: Arc::default(), logs }, store)
+    }
+
+    /// Stores a receipt soon.
+    pub(crate) fn record(&self, receipt: Receipt, log: Log) {
+        let log = self.admitted(log);
+        let bytes = size(&log);
+        if self.sender.try_send((receipt, log)).is_err() {
+            self.logs.fetch_sub(bytes, Ordering::Relaxed);
+            let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+            // Powers of two: the first says that it began, and a storm does not fill the log.
+            if dropped.is_power_of_two() {
+                tracing::warn!(dropped, "receipts of synchronous calls dropped: the store is behind");
+            }
+        }
+    }
+
+    /// The log, if there is room for it; otherwise only how much it was.
+    fn admitted(&self, log: Log) -> Log {
+        let bytes = size(&log);
+        if self.logs.fetch_add(bytes, Ordering::Relaxed) + bytes <= WAITING_LOGS {
+            return log;
+        }
+        self.logs.fetch_sub(bytes, Ordering::Relaxed);
+        let gone: u64 = log.lines.iter().map(|line| line.text.len() as u64).sum();
+        Log { lines: Vec::new(), dropped: log.dropped.saturating_add(gone) }
+    }
+
+    /// Receipts dropped so far.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// Memory that a log takes, about.
+fn size(log: &Log) -> u64 {
+    log.lines.iter().map(|line| LINE + line.text.len() as u64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use wicket_core::{LogLine, LogStream, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn logs_that_wait_for_a_slow_store_are_bounded() {
+        let (sender, _receiver) = mpsc::channel(1);
+        let recorder = Recorder { sender, dropped: Arc::default(), logs: Arc::default() };
+        let text = "x".repeat(16 << 20);
+        let log =
+            Log { lines: vec![LogLine { time: Timestamp(0), stream: LogStream::Stderr, text }], dropped: 5 };
+        for _ in 0..3 {
+            assert_eq!(recorder.admitted(log.clone()), log);
+        }
+        assert_eq!(recorder.admitted(log.clone()), Log { lines: Vec::new(), dropped: (16 << 20) + 5 });
+        assert_eq!(recorder.logs.load(Ordering::Relaxed), 3 * size(&log));
+    }
+}

@@ -1,0 +1,382 @@
+//! `POST /run`: a caller who waits. The same permits, limits, executor and receipt as everything; no queue.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use futures::StreamExt;
+use tokio::io::AsyncWriteExt;
+use wicket_config::{ByteSize, ProviderId, ServiceName, Span};
+use wicket_core::{
+    Attempt, AttemptRecord, ByteStream, Data, Deployment, Event, EventId, Executor, Failure, Invocation,
+    InvocationId, Log, LogSink, ObjectRef, Receipt, Reply, Report, StagedObject, State, Timestamp, Trigger,
+    Usage, kinds,
+};
+use wicket_store::{Announce, Publish};
+
+use super::Node;
+use crate::attempt::{Answer, AttemptObjects, AttemptOutputs, Collected, Scratch};
+
+/// Bodies up to this size travel in the event; larger ones wait in a file.
+const INLINE: usize = 64 << 10;
+
+/// What a caller posted.
+pub(crate) struct Posted {
+    /// Its media type.
+    pub(crate) content_type: Option<String>,
+    /// Its bytes.
+    pub(crate) body: ByteStream,
+}
+
+/// What the caller gets.
+#[derive(Debug)]
+pub(crate) struct RunReply {
+    /// Which invocation this was.
+    pub(crate) id: InvocationId,
+    /// What it answered, or why it failed.
+    pub(crate) result: Result<RunBody, Failure>,
+}
+
+/// An answer's bytes.
+#[derive(Debug)]
+pub(crate) enum RunBody {
+    /// What the function said.
+    Said(Reply),
+    /// The one file that it made. The folder stays until the answer is sent.
+    File {
+        /// Its name.
+        name: String,
+        /// Its media type.
+        content_type: Option<String>,
+        /// Where it is.
+        path: PathBuf,
+        /// Keeps it there.
+        scratch: Scratch,
+    },
+}
+
+/// Why a call was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// No such service.
+    #[error("there is no service `{0}`")]
+    Unknown(ServiceName),
+    /// As many attempts run as may.
+    #[error("service `{0}` runs as many attempts as its `limits.concurrency` allows")]
+    Busy(ServiceName),
+    /// As many attempts of all services run as may.
+    #[error("the host runs as many attempts as its `wasm.max_instances` allows")]
+    Full,
+    /// The node is on its way out.
+    #[error("the host is stopping")]
+    Stopping,
+    /// The body is over the service's limit.
+    #[error("the body passes the limit of {1} of service `{0}`")]
+    TooLarge(ServiceName, ByteSize),
+    /// The body did not arrive.
+    #[error("the body could not be read")]
+    Body(#[source] std::io::Error),
+    /// The body came too slowly.
+    #[error("the body did not arrive within the `limits.timeout` of service `{0}`, {1}")]
+    Slow(ServiceName, Span),
+    /// The host has no room to work in.
+    #[error("no scratch folder could be made")]
+    Scratch(#[source] std::io::Error),
+}
+
+impl Node {
+    /// Runs a service on a body and waits. The body is not asked for before there is a permit: whoever holds much of it
+    /// in memory is one of so many.
+    pub(crate) async fn run(
+        &self,
+        name: &ServiceName,
+        posted: impl Future<Output = Posted> + Send,
+    ) -> Result<RunReply, RunError> {
+        if self.stop.is_cancelled() {
+            return Err(RunError::Stopping);
+        }
+        let table = self.catalog.table();
+        let (Some(deployment), Some(permits)) = (table.deployments.get(name), table.permits.get(name)) else {
+            return Err(RunError::Unknown(name.clone()));
+        };
+        let wait = self.config.http.permit_timeout.0;
+        let permit = tokio::time::timeout(wait, permits.clone().acquire_owned()).await;
+        let Ok(Ok(_permit)) = permit else { return Err(RunError::Busy(name.clone())) };
+        let Ok(Ok(_budget)) = tokio::time::timeout(wait, self.budget.clone().acquire_owned()).await else {
+            return Err(RunError::Full);
+        };
+
+        let scratch = Scratch::make(&self.work, "run").map_err(RunError::Scratch)?;
+        let accepted = Timestamp::now();
+        let patience = deployment.service.limits.timeout;
+        let received = tokio::time::timeout(patience.0, self.receive(deployment, &scratch, posted)).await;
+        let (event, file) = received.map_err(|_| RunError::Slow(name.clone(), patience))??;
+        let invocation = Invocation { id: InvocationId::random(), service: name.clone(), event };
+        let id = invocation.id;
+        let event = invocation.event.clone();
+        let receipt = Receipt {
+            id,
+            service: name.clone(),
+            trigger: Trigger::Run,
+            event: invocation.event.id.clone(),
+            source: invocation.event.source.clone(),
+            subject: None,
+            origin: invocation.event.origin.clone(),
+            state: State::Running,
+            accepted,
+            finished: None,
+            due: None,
+            attempts: Vec::new(),
+        };
+        let call = Call { node: self, version: deployment.version, receipt: Some(receipt) };
+        let tried = self.try_once(deployment, invocation, 1, &scratch, Some(file)).await;
+        let Tried { record, log, result } = tried;
+        let result = match result {
+            Ok((reply, collected)) => {
+                self.publish(collected, &event, id).await.map(|mut answers| match answers.len() {
+                    // OSCAR's rule: a single file is the answer, whatever the function said beside it.
+                    1 => {
+                        let answer = answers.remove(0);
+                        let name = answer.name.as_str().to_owned();
+                        RunBody::File { name, content_type: answer.content_type, path: answer.file, scratch }
+                    }
+                    _ => RunBody::Said(reply),
+                })
+            }
+            Err(failure) => Err(failure),
+        };
+        let failure = result.as_ref().err().cloned();
+        call.end(AttemptRecord { failure, ..record }, log);
+        Ok(RunReply { id, result })
+    }
+
+    /// The event of a posted body, and the file it waits in when it is large.
+    async fn receive(
+        &self,
+        deployment: &Arc<Deployment>,
+        scratch: &Scratch,
+        posted: impl Future<Output = Posted> + Send,
+    ) -> Result<(Event, Option<PathBuf>), RunError> {
+        let mut posted = posted.await;
+        let service = &deployment.service;
+        let limit = service.limits.body;
+        let mut event = Event::new(format!("/run/{}", service.name), kinds::POSTED, EventId::random());
+        event.content_type = posted.content_type;
+        let mut head = BytesMut::new();
+        let mut spool: Option<(PathBuf, tokio::fs::File)> = None;
+        let mut size = 0u64;
+        while let Some(piece) = posted.body.next().await {
+            let piece = piece.map_err(RunError::Body)?;
+            size += piece.len() as u64;
+            if size > limit.0 {
+                return Err(RunError::TooLarge(service.name.clone(), limit));
+            }
+            match &mut spool {
+                None if head.len() + piece.len() <= INLINE => head.extend_from_slice(&piece),
+                None => {
+                    let path = scratch.path().join("posted");
+                    let mut file = tokio::fs::File::create(&path).await.map_err(RunError::Scratch)?;
+                    file.write_all(&head).await.map_err(RunError::Scratch)?;
+                    file.write_all(&piece).await.map_err(RunError::Scratch)?;
+                    spool = Some((path, file));
+                }
+                Some((_, file)) => file.write_all(&piece).await.map_err(RunError::Scratch)?,
+            }
+        }
+        let Some((path, mut file)) = spool else {
+            event.data = if head.is_empty() { Data::None } else { Data::Inline(head.freeze()) };
+            return Ok((event, None));
+        };
+        file.flush().await.map_err(RunError::Scratch)?;
+        event.data = Data::Object(ObjectRef {
+            provider: ProviderId(AttemptObjects::POSTED.to_owned()),
+            bucket: "posted".parse().expect("a bucket name"),
+            key: "body".parse().expect("a key"),
+            size: Some(size),
+            etag: None,
+        });
+        Ok((event, Some(path)))
+    }
+
+    /// Makes outputs of a synchronous call visible, each with the event that it is.
+    async fn publish(
+        &self,
+        collected: Collected,
+        cause: &Event,
+        id: InvocationId,
+    ) -> Result<Vec<Answer>, Failure> {
+        let Collected { staged, answers, .. } = collected;
+        if staged.is_empty() {
+            return Ok(answers);
+        }
+        let (store, buckets, announcer) = (self.store.clone(), self.buckets.clone(), self.announcer.clone());
+        let events = created(cause, id, &staged);
+        // A task of its own: what is staged is published or discarded, also when the caller goes away meanwhile.
+        let published = self.tasks.spawn(async move {
+            let (publish, unpublished) = (buckets.clone(), staged.clone());
+            let published = store.write(move |tx| {
+                publish.publish(tx, &staged)?;
+                events.iter().try_for_each(|event| announcer.created(tx, event))
+            });
+            published.await.inspect_err(|_| buckets.discard(unpublished))
+        });
+        match published.await {
+            Ok(Ok(())) => Ok(answers),
+            Ok(Err(error)) => Err(Failure::Host { message: chain(&error) }),
+            Err(error) => Err(Failure::Host { message: chain(&error) }),
+        }
+    }
+}
+
+/// A synchronous call under way. It has a receipt even when its caller goes away before the end.
+struct Call<'n> {
+    node: &'n Node,
+    version: u32,
+    /// None: it is stored.
+    receipt: Option<Receipt>,
+}
+
+impl Call<'_> {
+    fn end(mut self, record: AttemptRecord, log: Log) {
+        self.store(record, log);
+    }
+
+    fn store(&mut self, record: AttemptRecord, log: Log) {
+        let Some(mut receipt) = self.receipt.take() else { return };
+        receipt.state = if record.failure.is_none() { State::Succeeded } else { State::Failed };
+        receipt.finished = Some(Timestamp::now());
+        receipt.attempts.push(record);
+        self.node.recorder.record(receipt, log);
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        let Some(receipt) = &self.receipt else { return };
+        let started = receipt.accepted;
+        let wall_us = u64::try_from(Timestamp::now().since(started).as_micros()).unwrap_or(u64::MAX);
+        let record = AttemptRecord {
+            number: 1,
+            version: self.version,
+            executor: self.node.wasm.name().to_owned(),
+            started,
+            queue_us: 0,
+            usage: Usage { wall_us, ..Usage::default() },
+            status: None,
+            failure: Some(Failure::Host {
+                message: "the caller went away, and the call was cancelled".to_owned(),
+            }),
+        };
+        self.store(record, Log::default());
+    }
+}
+
+/// The events of an invocation's outputs becoming visible. Their ids repeat when the same invocation is worked on
+/// again, and are nobody else's: what another service makes of the same event, or the same service of an event that
+/// has its id from another source, may have the same key.
+pub(crate) fn created(cause: &Event, invocation: InvocationId, staged: &[StagedObject]) -> Vec<Event> {
+    let event = |output: &StagedObject| {
+        let object =
+            ObjectRef { size: Some(output.size), etag: Some(output.etag.clone()), ..output.object.clone() };
+        let id = EventId(format!("{invocation}/{}", object.key));
+        Event::object_created(object, id).caused_by(cause)
+    };
+    staged.iter().map(event).collect()
+}
+
+/// How one try went.
+pub(crate) struct Tried {
+    /// For the receipt.
+    pub(crate) record: AttemptRecord,
+    /// Its log.
+    pub(crate) log: Log,
+    /// The answer and the outputs, or why it failed (outputs are discarded then).
+    pub(crate) result: Result<(Reply, Collected), Failure>,
+}
+
+impl Node {
+    /// One attempt of an invocation, whoever asked for it. `answer` is given by a caller who waits: his outputs are
+    /// kept as files too, and a large body of his is the file inside.
+    pub(crate) async fn try_once(
+        &self,
+        deployment: &Arc<Deployment>,
+        invocation: Invocation,
+        number: u32,
+        scratch: &Scratch,
+        answer: Option<Option<PathBuf>>,
+    ) -> Tried {
+        let started = Timestamp::now();
+        let clock = Instant::now();
+        let log = LogSink::new(deployment.service.limits.log.0);
+        let _shown = self.running.show(invocation.id, number, log.clone());
+        let waits = answer.is_some();
+        let folder = scratch.path().join("attempt");
+        let objects = Arc::new(AttemptObjects::new(
+            deployment.clone(),
+            self.buckets.clone(),
+            self.outside.clone(),
+            &invocation.event,
+            answer.flatten(),
+        ));
+        let outputs = Arc::new(AttemptOutputs::new(
+            deployment.clone(),
+            self.buckets.clone(),
+            self.outside.clone(),
+            invocation.event.clone(),
+            log.clone(),
+            scratch.path(),
+            waits,
+        ));
+        let report = match std::fs::create_dir(&folder) {
+            Err(error) => Report {
+                result: Err(Failure::Host { message: format!("no folder for the attempt: {error}") }),
+                usage: Usage::default(),
+            },
+            Ok(()) => {
+                let attempt = Attempt {
+                    deployment: deployment.clone(),
+                    invocation,
+                    number,
+                    objects,
+                    outputs: outputs.clone(),
+                    log: log.clone(),
+                    scratch: folder,
+                };
+                self.wasm.execute(attempt).await
+            }
+        };
+        let result = match report.result {
+            Err(failure) => Err(failure),
+            Ok(reply) => match outputs.finish().await {
+                Ok(collected) => Ok((reply, collected)),
+                Err(error) => Err(Failure::Host { message: chain(&error) }),
+            },
+        };
+        let mut usage = report.usage;
+        usage.wall_us = u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let record = AttemptRecord {
+            number,
+            version: deployment.version,
+            executor: self.wasm.name().to_owned(),
+            started,
+            queue_us: 0,
+            usage,
+            status: result.as_ref().ok().and_then(|(reply, _)| reply.status),
+            failure: result.as_ref().err().cloned(),
+        };
+        Tried { record, log: log.take(), result }
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,44 @@
+//! What a caller is told when no function answers.
+
+use axum::body::Body;
+use http::{HeaderValue, Response, StatusCode, header};
+use wicket_core::{Failure, InvocationId, Limit};
+
+/// An answer of the host's own, as JSON. One who is refused for the moment is told when to come again.
+pub(super) fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+    let body = serde_json::json!({ "error": { "code": code, "message": message } }).to_string();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// The answer to a caller whose function failed before it answered. The reason is in the receipt: only the kind is
+/// told outside.
+pub(super) fn failed(failure: &Failure, id: InvocationId) -> Response<Body> {
+    let (status, code) = match failure {
+        Failure::Limit { limit: Limit::Body, .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_limit"),
+        Failure::Limit { limit: Limit::Timeout, .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout_limit"),
+        Failure::Limit { limit: Limit::Concurrency, .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "concurrency_limit")
+        }
+        Failure::Limit { .. } => (StatusCode::BAD_GATEWAY, "limit"),
+        Failure::Function { .. } | Failure::Trap { .. } => (StatusCode::BAD_GATEWAY, "function_failed"),
+        Failure::Input { .. } => (StatusCode::BAD_REQUEST, "input"),
+        Failure::Host { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "host_failed"),
+    };
+    let text = match failure {
+        Failure::Limit { limit: Limit::Concurrency, .. } => {
+            format!("the host runs as many instances as it may (invocation {id})")
+        }
+        Failure::Limit { limit, .. } => format!("the function reached its {limit} limit (invocation {id})"),
+        Failure::Function { .. } | Failure::Trap { .. } => format!("the function failed (invocation {id})"),
+        Failure::Input { .. } => format!("the request cannot be given to the function (invocation {id})"),
+        Failure::Host { .. } => format!("the host failed (invocation {id})"),
+    };
+    refusal(status, code, &text)
+}

@@ -1,0 +1,106 @@
+//! OSCAR's function definition language, with our additions: files in YAML or JSON, and one service as JSON on the wire.
+//!
+//! Keys are read without regard to case, as OSCAR's own server does. In a file an unknown key is a mistake; on the
+//! wire it is somebody else's version, and ignored. `docs/fdl.md` lists every field.
+
+mod node;
+mod read;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::{ModuleDigest, NameError, Problems, Service};
+
+pub use wire::{HIDDEN, wire};
+
+/// Largest file or body that is read.
+pub const MAX_TEXT: usize = 1 << 20;
+
+/// One service as somebody wrote it: checked, its module perhaps still a file.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// The module: a path beside the file, or a digest.
+    pub wasm: Option<String>,
+    /// The container image, where the definition has one; this release runs wasm only.
+    pub image: Option<String>,
+    /// Line and column, from 1, of what names the module (of the service, where nothing does); 0 on the wire.
+    pub place: (usize, usize),
+    /// Values of the secrets.
+    pub secrets: BTreeMap<String, String>,
+    /// Everything else; its `wasm` counts only after [`Definition::resolve`].
+    draft: Service,
+}
+
+/// Reads a file of services.
+pub fn load(path: &Path) -> Result<Vec<Definition>, Problems> {
+    let file = path.display().to_string();
+    let size = std::fs::metadata(path).map_err(|error| Problems::unreadable(&file, &error))?.len();
+    if size > MAX_TEXT as u64 {
+        return Err(Problems::one(&file, "", format!("the file is larger than {MAX_TEXT} bytes")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(&file, &error))?;
+    read(&text, &file)
+}
+
+/// Reads services from the text of a file; all problems are told at once.
+pub fn read(text: &str, file: &str) -> Result<Vec<Definition>, Problems> {
+    let node = node::from_yaml(text).map_err(|item| Problems { file: file.to_owned(), items: vec![item] })?;
+    read::file(&node).map_err(|items| Problems { file: file.to_owned(), items })
+}
+
+/// Reads one service as it comes over the wire, in OSCAR's shape.
+pub fn read_service(json: &[u8]) -> Result<Definition, Problems> {
+    let problems = |items| Problems { file: "service".to_owned(), items };
+    let node = node::from_json(json).map_err(|item| problems(vec![item]))?;
+    read::service(&node).map_err(problems)
+}
+
+impl Definition {
+    /// The service's name.
+    pub fn name(&self) -> &crate::ServiceName {
+        &self.draft.name
+    }
+
+    /// What was read, but for its module.
+    pub fn draft(&self) -> &Service {
+        &self.draft
+    }
+
+    /// Says that the module is the one with this digest.
+    pub fn set_module(&mut self, digest: &ModuleDigest) {
+        self.wasm = Some(digest.to_string());
+    }
+
+    /// The service, and the values of its secrets. Its module must be a digest by now.
+    pub fn resolve(&self) -> Result<(Service, BTreeMap<String, String>), Problems> {
+        let problem = |message: String| {
+            let mut problems = Problems::one("service", &format!("{}.wasm", self.draft.name), message);
+            problems.items[0].help =
+                Some("upload the module with PUT /system/modules/{sha256} and name its digest, or use `wicket apply`".into());
+            problems
+        };
+        let Some(wasm) = &self.wasm else {
+            return Err(problem(
+                "there is no module: this release runs WebAssembly, not container images".into(),
+            ));
+        };
+        let digest: ModuleDigest = wasm.parse().map_err(|error: NameError| problem(error.to_string()))?;
+        Ok((Service { wasm: digest, ..self.draft.clone() }, self.secrets.clone()))
+    }
+
+    /// The service as it goes over the wire, the values of its secrets included.
+    pub fn to_wire(&self) -> serde_json::Value {
+        let mut json = wire(&self.draft);
+        json["wasm"] = self.wasm.clone().into();
+        if let Some(image) = &self.image {
+            json["image"] = image.clone().into();
+        }
+        json["storage_providers"] = wire::providers(&self.draft, |provider| &provider.secret_key);
+        json["environment"]["secrets"] = serde_json::json!(self.secrets);
+        json
+    }
+}
+
+#[cfg(test)]
+mod tests;

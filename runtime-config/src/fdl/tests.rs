@@ -1,0 +1,105 @@
+use super::*;
+use crate::ByteSize;
+
+const PHOTOS: &str = "
+functions:
+  oscar:
+  - local:
+      name: thumbnail
+      wasm: thumbnail.wasm
+      cpu: '1.0'
+      memory: 128Mi
+      limits: { cpu_time: 2s, concurrency: 8 }
+      retry: { attempts: 5, backoff: 1s }
+      environment: { Variables: { SIZE: 320, FLAG: true }, secrets: { KEY: hush } }
+      input:
+      - { storage_provider: minio.default, path: photos/in, suffix: [.jpg, .png] }
+      output:
+      - { storage_provider: s3.away, path: /results/thumbs/ }
+  - local:
+      name: sheet
+      wasm: sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+      http: { path: '/sheets/{name}', method: get }
+      join: { by: folder, window: 3s }
+storage_providers:
+  s3:
+    away: { access_key: A, secret_key: S, region: eu-west-1 }
+    unused: { access_key: B, secret_key: T }
+";
+
+#[test]
+fn a_file_is_read_in_oscars_words_and_ours() {
+    let found = read(PHOTOS, "f").unwrap();
+    let (thumbnail, sheet) = (&found[0], &found[1]);
+    let draft = thumbnail.draft();
+    assert_eq!(thumbnail.wasm.as_deref(), Some("thumbnail.wasm"));
+    assert_eq!((draft.limits.memory, draft.limits.concurrency), (ByteSize::mib(128), 8));
+    assert_eq!(draft.environment["SIZE"], "320");
+    assert_eq!(
+        (draft.secrets.as_slice(), thumbnail.secrets["KEY"].as_str()),
+        (&["KEY".to_owned()][..], "hush")
+    );
+    assert_eq!((draft.output[0].bucket.as_str(), draft.output[0].folder.as_str()), ("results", "thumbs"));
+    assert_eq!(draft.storage_providers.len(), 1, "credentials go only where they are named");
+    assert_eq!(sheet.draft().http[0].methods, ["GET"]);
+    assert!(thumbnail.resolve().unwrap_err().to_string().contains("64 to 64"));
+    sheet.resolve().unwrap();
+}
+
+#[test]
+fn what_goes_over_the_wire_comes_back_the_same() {
+    for mut definition in read(PHOTOS, "f").unwrap() {
+        definition.set_module(&"b".repeat(64).parse().unwrap());
+        let json = serde_json::to_vec(&definition.to_wire()).unwrap();
+        assert_eq!(read_service(&json).unwrap().resolve().unwrap(), definition.resolve().unwrap());
+        let (service, _) = definition.resolve().unwrap();
+        let shown = wire(&service).to_string();
+        assert!(!shown.contains("hush") && !shown.contains("\"S\""), "{shown}");
+    }
+}
+
+#[test]
+fn everything_wrong_in_a_file_is_told_at_once_with_its_place() {
+    let text = "functions:
+  oscar:
+  - local:
+      name: Thumb
+      wasm: t.wasm
+      limits: { memmory: 1Mi, cpu_time: fast }
+      inputs: []
+      input:
+      - { path: x/y, storage_provider: onedata.a }
+      http: { path: /system/x }
+      join: { by: folder }
+";
+    let refusal = read(text, "w.yaml").unwrap_err().to_string();
+    insta::assert_snapshot!(refusal);
+}
+
+#[test]
+fn an_oscar_service_without_wasm_is_read_and_says_what_is_missing() {
+    let text = r#"{"name":"cowsay","image":"ghcr.io/x/cowsay","script":"cat","memory":"1Gi","cpu":"1.0","unheard_of":1}"#;
+    let definition = read_service(text.as_bytes()).unwrap();
+    assert_eq!(definition.image.as_deref(), Some("ghcr.io/x/cowsay"));
+    assert!(definition.resolve().unwrap_err().to_string().contains("runs WebAssembly"));
+}
+
+#[test]
+fn bombs_are_refused() {
+    for text in ["[".repeat(100_000), "- ".repeat(100_000), "a: {".repeat(1000), "x".repeat(2 << 20)] {
+        read(&text, "f").unwrap_err();
+    }
+    read("a: &a [x]\nb: [*a, *a]", "f").unwrap_err();
+    read("functions: 1\nfunctions: 2", "f").unwrap_err();
+    read_service("[".repeat(10_000).as_bytes()).unwrap_err();
+    read_service(b"\xff\xfe").unwrap_err();
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}", yaml in "[a-z:{}\\[\\]\\- \n&*!|>'\"]{0,80}") {
+        let _refused = read(&text, "f");
+        let _refused = read(&yaml, "f");
+        let _refused = read_service(text.as_bytes());
+    }
+}

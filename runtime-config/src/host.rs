@@ -1,0 +1,333 @@
+//! The operator's file, `wicket.toml`: where the host listens and how much it takes. Every key has a default.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::problem::{nearest, place};
+use crate::{ByteSize, Problem, Problems, Span};
+
+/// Largest file that is read.
+const MAX_FILE: usize = 1 << 20;
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl Section for $name {
+            fn keys() -> &'static [&'static str] {
+                &[$(stringify!($field)),*]
+            }
+            fn set(&mut self, key: &str, value: &DeValue<'_>) -> Option<Result<(), String>> {
+                match key {
+                    $(stringify!($field) => Some(Field::read(value).map(|value| self.$field = value)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+section! {
+    /// Keys at the top of the file.
+    TopSection {
+        /// Folder in which the host keeps everything; none: the user's data folder.
+        data: Option<PathBuf> = None,
+        /// HTTP triggers and the API.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+        /// Buckets.
+        s3_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9000)),
+        /// Listen elsewhere than on loopback.
+        allow_remote: bool = false,
+    }
+}
+
+section! {
+    /// `[http]`: connections and requests.
+    HttpSection {
+        /// From the first byte of a request to the end of its headers; also how long an idle connection is kept.
+        header_timeout: Span = Span::secs(30),
+        /// How long a client may send (almost) nothing of a body that the API reads; a service has its `timeout`.
+        body_timeout: Span = Span::secs(30),
+        /// How long a client may read nothing of an answer.
+        write_timeout: Span = Span::secs(30),
+        /// Connections at once; more wait in the kernel.
+        max_connections: usize = 4096,
+        /// How long a call waits for one of its service's permits before 429.
+        permit_timeout: Span = Span::secs(5),
+    }
+}
+
+section! {
+    /// `[queue]`: leases, and how long receipts are kept.
+    QueueSection {
+        /// A lease that is not extended for so long comes back.
+        lease: Span = Span::secs(30),
+        /// Receipts of ended invocations; also how long a duplicate event is recognised.
+        keep_receipts: Span = Span::secs(7 * 86_400),
+        /// Dead letters.
+        keep_dead_letters: Span = Span::secs(30 * 86_400),
+        /// Bytes of all logs; the oldest go first.
+        log_bytes: ByteSize = ByteSize::mib(512),
+    }
+}
+
+section! {
+    /// `[wasm]`: instances and compiles.
+    WasmSection {
+        /// Instances at once, over all services.
+        max_instances: u32 = 1000,
+        /// Most memory that a service may ask for.
+        max_memory: ByteSize = ByteSize::mib(4096),
+        /// How long a call waits for a free instance.
+        queue_wait: Span = Span::secs(5),
+        /// Compiled modules kept loaded while idle.
+        loaded_modules: u32 = 256,
+        /// Bytes of compiled modules kept loaded while idle.
+        loaded_bytes: ByteSize = ByteSize::mib(512),
+        /// Address space of a compile.
+        compile_memory: ByteSize = ByteSize::mib(6144),
+        /// CPU time of a compile.
+        compile_time: Span = Span::secs(120),
+        /// Largest module.
+        max_module: ByteSize = ByteSize::mib(256),
+    }
+}
+
+section! {
+    /// `[drain]`: how the host stops.
+    DrainSection {
+        /// How long running attempts may go on after SIGTERM.
+        deadline: Span = Span::secs(30),
+    }
+}
+
+/// The operator's file, read and checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostConfig {
+    /// Keys at the top.
+    pub top: TopSection,
+    /// `[http]`.
+    pub http: HttpSection,
+    /// `[queue]`.
+    pub queue: QueueSection,
+    /// `[wasm]`.
+    pub wasm: WasmSection,
+    /// `[drain]`.
+    pub drain: DrainSection,
+}
+
+/// A section's keys, and how each is set.
+trait Section {
+    /// Its keys.
+    fn keys() -> &'static [&'static str];
+    /// Sets one; none where the key is not known.
+    fn set(&mut self, key: &str, value: &DeValue<'_>) -> Option<Result<(), String>>;
+}
+
+/// A value that a key can have.
+trait Field: Sized {
+    /// Reads it, or says what it should be.
+    fn read(value: &DeValue<'_>) -> Result<Self, String>;
+}
+
+fn text<'v>(value: &'v DeValue<'_>, what: &str) -> Result<&'v str, String> {
+    value.as_str().ok_or_else(|| format!("this is {what}, in quotes"))
+}
+
+impl Field for ByteSize {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        text(value, "a size like \"64MiB\"")?.parse().map_err(|error: crate::UnitError| error.to_string())
+    }
+}
+
+impl Field for Span {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        let span: Self = text(value, "a duration like \"30s\"")?
+            .parse()
+            .map_err(|error: crate::UnitError| error.to_string())?;
+        if span.0.is_zero() { Err("this is longer than 0s".to_owned()) } else { Ok(span) }
+    }
+}
+
+impl Field for SocketAddr {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        let what = "an address and a port like \"127.0.0.1:8080\"";
+        text(value, what)?.parse().map_err(|_| format!("this is {what}"))
+    }
+}
+
+impl Field for Option<PathBuf> {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        text(value, "a path").map(|path| Some(path.into()))
+    }
+}
+
+impl Field for bool {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        value.as_bool().ok_or_else(|| "this is true or false".to_owned())
+    }
+}
+
+impl Field for u32 {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        let number = value.as_integer().and_then(|number| number.to_string().parse().ok());
+        number.filter(|number| *number > 0).ok_or_else(|| "this is a whole number from 1".to_owned())
+    }
+}
+
+impl Field for usize {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        u32::read(value).map(|number| number as Self)
+    }
+}
+
+/// What is being read, and what was found wrong with it.
+struct Reader<'t> {
+    text: &'t str,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, offset: usize, path: &str, message: String, help: Option<String>) {
+        let (line, column) = place(self.text, offset);
+        self.problems.push(Problem { line, column, path: path.to_owned(), message, help });
+    }
+
+    /// Reads the keys of one section; tables and unknown keys are left to `rest`.
+    fn section<S: Section>(&mut self, path: &str, table: &DeTable<'_>, section: &mut S, tables: &[&str]) {
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            if tables.contains(&name) {
+                continue;
+            }
+            match section.set(name, value.get_ref()) {
+                Some(Ok(())) => {}
+                Some(Err(message)) => self.problem(value.span().start, &path, message, None),
+                None => {
+                    let known = S::keys().iter().chain(tables).copied();
+                    let help = nearest(name, known).map(|word| format!("did you mean `{word}`?"));
+                    self.problem(key.span().start, &path, "unknown key".to_owned(), help);
+                }
+            }
+        }
+    }
+
+    fn table<S: Section>(&mut self, name: &str, top: &DeTable<'_>, section: &mut S) {
+        let Some((_, value)) = top.iter().find(|(key, _)| key.get_ref().as_ref() == name) else { return };
+        match value.get_ref().as_table() {
+            Some(table) => self.section(name, table, section, &[]),
+            None => self.problem(value.span().start, name, format!("this is a section: [{name}]"), None),
+        }
+    }
+}
+
+impl HostConfig {
+    /// Reads a file's text; `file` is its name for the messages. All problems are told at once.
+    pub fn read(text: &str, file: &str) -> Result<Self, Problems> {
+        let mut reader = Reader { text, problems: Vec::new() };
+        let mut config = Self::default();
+        if text.len() > MAX_FILE {
+            reader.problem(0, "", format!("the file is larger than {MAX_FILE} bytes"), None);
+        } else {
+            let (top, errors) = DeTable::parse_recoverable(text);
+            for error in errors {
+                let offset = error.span().map_or(0, |span| span.start);
+                reader.problem(offset, "", error.message().to_owned(), None);
+            }
+            let top = top.get_ref();
+            reader.section("", top, &mut config.top, &["http", "queue", "wasm", "drain"]);
+            reader.table("http", top, &mut config.http);
+            reader.table("queue", top, &mut config.queue);
+            reader.table("wasm", top, &mut config.wasm);
+            reader.table("drain", top, &mut config.drain);
+        }
+        if reader.problems.is_empty() {
+            return Ok(config);
+        }
+        reader.problems.sort_by_key(|problem| (problem.line, problem.column));
+        Err(Problems { file: file.to_owned(), items: reader.problems })
+    }
+
+    /// Reads a file.
+    pub fn load(path: &std::path::Path) -> Result<Self, Problems> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(&file, &error))?;
+        Self::read(&text, &file)
+    }
+
+    /// Whether it may be served: outside of loopback only when that was asked for.
+    pub fn check(&self) -> Result<(), Problems> {
+        let outside = |address: &SocketAddr| !self.top.allow_remote && !address.ip().is_loopback();
+        let listeners = [("listen", self.top.listen), ("s3_listen", self.top.s3_listen)];
+        let items: Vec<Problem> = listeners
+            .iter()
+            .filter(|(_, address)| outside(address))
+            .map(|(key, address)| Problem {
+                line: 0,
+                column: 0,
+                path: (*key).to_owned(),
+                message: format!("{address} is reachable from outside this machine"),
+                help: Some("set `allow_remote = true` if that is meant".to_owned()),
+            })
+            .collect();
+        if items.is_empty() { Ok(()) } else { Err(Problems { file: "wicket.toml".to_owned(), items }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refusal(text: &str) -> String {
+        HostConfig::read(text, "wicket.toml").expect_err("a refusal").to_string()
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default_and_keys_change_it() {
+        assert_eq!(HostConfig::read("", "f").unwrap(), HostConfig::default());
+        let text = "listen = \"127.0.0.1:0\"\n[queue]\nlease = \"5s\"\n[wasm]\nmax_instances = 7\n";
+        let config = HostConfig::read(text, "f").unwrap();
+        assert_eq!(
+            (config.top.listen.port(), config.queue.lease, config.wasm.max_instances),
+            (0, Span::secs(5), 7)
+        );
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once_with_its_place() {
+        let text =
+            "lisen = \"x\"\n[http]\nwrite_timeout = 5\nheader_timeout = \"0s\"\n[wasm]\nmax_instances = -1\n";
+        assert_eq!(
+            refusal(text),
+            "wicket.toml:1:1: lisen: unknown key (did you mean `listen`?)\n\
+             wicket.toml:3:17: http.write_timeout: this is a duration like \"30s\", in quotes\n\
+             wicket.toml:4:18: http.header_timeout: this is longer than 0s\n\
+             wicket.toml:6:17: wasm.max_instances: this is a whole number from 1"
+        );
+        assert!(refusal("a = [").starts_with("wicket.toml:1:"));
+    }
+
+    #[test]
+    fn the_host_stays_on_loopback_until_told_otherwise() {
+        let config = HostConfig::read("listen = \"0.0.0.0:80\"", "f").unwrap();
+        assert!(config.check().unwrap_err().to_string().contains("allow_remote"));
+        HostConfig::read("listen = \"0.0.0.0:80\"\nallow_remote = true", "f").unwrap().check().unwrap();
+    }
+}
+
+#[cfg(test)]
+mod documented;

@@ -1,0 +1,23 @@
+//! What people write: the operator's `wicket.toml` ([`HostConfig`]) and the authors' FDL ([`Service`]).
+//!
+//! Reading is parse → check → resolved type, and everything wrong in a file is reported in one pass, with line
+//! and column. Nothing here opens a socket or a file, except `load`.
+//!
+//! Read in this order: [`name`] (checked names), [`units`] (`"30s"`, `"64MiB"`), [`service`] (what the host runs),
+//! `fdl` (how it is written), `host` (the operator's file).
+
+pub mod fdl;
+mod host;
+pub mod name;
+mod problem;
+pub mod service;
+pub mod units;
+
+pub use host::{DrainSection, HostConfig, HttpSection, QueueSection, TopSection, WasmSection};
+pub use name::{BucketName, ModuleDigest, NameError, ObjectKey, ServiceName};
+pub use problem::{Problem, Problems};
+pub use service::{
+    EventFilter, Grants, HttpRoute, Input, Join, JoinBy, Limits, Output, ProviderId, RESERVED_PATHS, Retry,
+    Service, StorageProvider,
+};
+pub use units::{ByteSize, Span, UnitError};

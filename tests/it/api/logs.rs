@@ -1,0 +1,122 @@
+//! Logs and buckets.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use wicket_tests::TestHost;
+
+use super::{code, deploy, ended};
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
+
+#[tokio::test]
+async fn a_log_is_read_as_text_and_as_json_lines() {
+    let host = TestHost::start();
+    deploy(&host, "echo", "event-echo", json!({})).await;
+    let job = host.admin(Method::POST, "/job/echo", "log a line").await.json();
+    let id = job["id"].as_str().expect("an id").to_owned();
+    ended(&host, &id).await;
+
+    let jobs = host.admin(Method::GET, "/system/logs/echo", "").await.json();
+    assert_eq!(jobs["jobs"][&id]["status"], "Succeeded");
+    assert!(jobs["jobs"][&id]["finish_time"].is_string() && jobs.get("next_page").is_none());
+    let text = host.admin(Method::GET, &format!("/system/logs/echo/{id}"), "").await.text();
+    assert_eq!(text.matches("a line").count(), 2, "{text}");
+    let timed = host.admin(Method::GET, &format!("/system/logs/echo/{id}?timestamps=true"), "").await.text();
+    assert!(timed.lines().all(|line| line.starts_with("20")), "{timed}");
+    let json = host.admin(Method::GET, &format!("/system/invocations/{id}/logs"), "").await;
+    assert_eq!(json.headers["content-type"], "application/x-ndjson");
+    let told = lines(&json.text());
+    assert!(
+        told.iter()
+            .any(|line| line["attempt"] == 1 && line["text"].as_str().is_some_and(|t| t.contains("a line")))
+    );
+
+    let none = "0".repeat(32);
+    for path in [
+        format!("/system/logs/other/{id}"),
+        format!("/system/logs/echo/{none}"),
+        format!("/system/invocations/{none}/logs"),
+        format!("/system/invocations/{none}/logs?follow=true"),
+        "/system/logs/nobody".to_owned(),
+    ] {
+        assert_eq!(host.admin(Method::GET, &path, "").await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert_eq!(code(&host.admin(Method::GET, "/system/invocations/xyz/logs", "").await), "bad_id");
+}
+
+#[tokio::test]
+async fn a_follower_gets_every_line_once_over_all_attempts_and_is_let_go_at_the_end() {
+    let host = TestHost::start();
+    let fields = json!({"args": ["300"], "retry": {"attempts": 1}});
+    deploy(&host, "sleeper", "sleeper", fields).await;
+    let job = host.admin(Method::POST, "/job/sleeper", "x").await.json();
+    let id = job["id"].as_str().expect("an id").to_owned();
+    let followed = host.admin(Method::GET, &format!("/system/invocations/{id}/logs?follow=true"), "").await;
+    let told = lines(&followed.text());
+    assert_eq!(told.iter().filter(|line| line["text"] == "slept 300 ms").count(), 1, "{told:?}");
+
+    let fields = json!({"args": ["4"], "retry": {"attempts": 2, "backoff": "300ms"}});
+    deploy(&host, "exit", "exit", fields).await;
+    let job = host.admin(Method::POST, "/job/exit", "x").await.json();
+    let id = job["id"].as_str().expect("an id").to_owned();
+    let followed = host.admin(Method::GET, &format!("/system/invocations/{id}/logs?follow=true"), "").await;
+    let told = lines(&followed.text());
+    let attempts: Vec<_> =
+        told.iter().filter(|line| line["text"] == "on stderr").map(|line| &line["attempt"]).collect();
+    assert_eq!(attempts, [1, 2]);
+    let after = host.admin(Method::GET, &format!("/system/invocations/{id}/logs"), "").await;
+    assert_eq!(lines(&after.text()), told);
+}
+
+#[tokio::test]
+async fn a_log_over_its_limit_says_how_much_is_gone() {
+    let host = TestHost::start();
+    deploy(&host, "exit", "exit", json!({"args": ["0"], "limits": {"log": "12B"}})).await;
+    let job = host.admin(Method::POST, "/job/exit", "x").await.json();
+    let id = job["id"].as_str().expect("an id").to_owned();
+    ended(&host, &id).await;
+    let text = host.admin(Method::GET, &format!("/system/logs/exit/{id}"), "").await.text();
+    assert!(text.contains("more bytes were over the service's `limits.log`"), "{text}");
+}
+
+#[tokio::test]
+async fn buckets_are_made_listed_and_removed() {
+    let host = TestHost::start();
+    let make = async |body: Value| host.admin(Method::POST, "/system/buckets", body.to_string()).await;
+    assert_eq!(make(json!({"bucket_name": "photos"})).await.status, StatusCode::CREATED);
+    assert_eq!(code(&make(json!({"bucket_name": "photos"})).await), "bucket_exists");
+    assert_eq!(code(&make(json!({"bucket_name": "NO"})).await), "bad_name");
+    assert_eq!(code(&make(json!({"bucket_name": "other", "visibility": "public"})).await), "bad_visibility");
+    let put = async |body: Value| host.admin(Method::PUT, "/system/buckets", body.to_string()).await;
+    assert_eq!(
+        put(json!({"bucket_name": "photos", "visibility": "private"})).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(code(&put(json!({"bucket_name": "nowhere"})).await), "unknown_bucket");
+    let list = host.admin(Method::GET, "/system/buckets", "").await.json();
+    assert_eq!(list, json!([{"bucket_name": "photos", "visibility": "private", "allowed_users": []}]));
+
+    for key in ["a/1", "a/2", "b"] {
+        host.put("photos", key, "bytes").await;
+    }
+    let page = host.admin(Method::GET, "/system/buckets/photos?limit=2", "").await.json();
+    assert_eq!((&page["is_truncated"], &page["returned_items"]), (&json!(true), &json!(2)));
+    assert_eq!(
+        (&page["objects"][0]["object_name"], &page["objects"][0]["size_bytes"]),
+        (&json!("a/1"), &json!(5))
+    );
+    let next = page["next_page"].as_str().expect("a next page");
+    let rest =
+        host.admin(Method::GET, &format!("/system/buckets/photos?limit=2&page={next}"), "").await.json();
+    assert_eq!((&rest["objects"][0]["object_name"], &rest["is_truncated"]), (&json!("b"), &json!(false)));
+    let only = host.admin(Method::GET, "/system/buckets/photos?prefix=a/", "").await.json();
+    assert_eq!(only["returned_items"], 2);
+    assert_eq!(code(&host.admin(Method::DELETE, "/system/buckets/photos", "").await), "bucket_not_empty");
+    for key in ["a/1", "a/2", "b"] {
+        host.buckets().delete_object().bucket("photos").key(key).send().await.expect("deleted");
+    }
+    assert_eq!(host.admin(Method::DELETE, "/system/buckets/photos", "").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(code(&host.admin(Method::GET, "/system/buckets/photos", "").await), "unknown_bucket");
+}

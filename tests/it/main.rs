@@ -1,0 +1,17 @@
+//! The stories, one binary.
+
+mod api;
+mod attack;
+mod cli;
+mod clients;
+mod crash;
+mod disk;
+mod events;
+mod hostile;
+mod http;
+mod lifecycle;
+mod malformed;
+mod outside;
+mod swap;
+mod wasi03;
+mod workflow;

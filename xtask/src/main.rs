@@ -1,0 +1,55 @@
+//! Set-up, demo and checks: `cargo xtask`.
+
+mod apt;
+mod demo;
+mod guests;
+mod python;
+mod run;
+mod say;
+mod test;
+mod toolchain;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Sets Wicketgate up, shows it and checks it. Leaves the system's configuration alone.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Makes sure that guests can be compiled for wasm32-wasip2 and wasm32-wasip1.
+    ///
+    /// What rustc has is taken; else rustup adds it (not with NO_RUSTUP=1); else std is built from Debian's rust-src
+    /// of rustc's version; else Debian's own rustc and std are unpacked into the cache folder.
+    /// WICKET_GUEST_TOOLCHAIN=own|rustup|source|prebuilt chooses one.
+    Setup,
+    /// Builds the functions and the test guests into target/guests/.
+    Guests(guests::Options),
+    /// Fetches the S3 clients and the S3 server that tests and benches talk to (91 MB) into the cache folder.
+    Tools,
+    /// From an upload to its result: photographs to thumbnails to a contact sheet, served by HTTP.
+    Demo(demo::Options),
+    /// Everything: guests, S3 clients, the functions' own tests, the workspace, doc tests.
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Command::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::line(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Setup => toolchain::Toolchain::ready().map(|toolchain| say::line(&toolchain.to_string())),
+        Command::Guests(options) => guests::build(&options),
+        Command::Tools => tools::ready(),
+        Command::Demo(options) => demo::demo(&options),
+        Command::Test(options) => test::test(&options),
+    }
+}

