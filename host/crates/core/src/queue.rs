@@ -109,7 +109,8 @@ pub enum QueueError {
 
 /// Where invocations wait. One contract suite runs over every implementation (`wicket_queue::contract`).
 ///
-/// - Every method that changes something returns when the change is durable.
+/// - Every method that changes something returns when the change is durable. Of `lease`, `extend` and `record` a power cut
+///   (not a crash of the process) may take back what was told last: the lease ends with its holder, and is taken again.
 /// - An id is queued once: a second push of it within the retention is a [`Pushed::Duplicate`], whatever became of it.
 /// - Of one service, invocations are leased in the order in which they fell due.
 /// - A lease that runs out comes back by itself, as the next attempt; its late holder gets [`QueueError::Fenced`].

@@ -46,7 +46,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     claim(&conn, path)?;
     // WAL: readers and the writer never wait for each other, and a commit is one append and one fsync.
     conn.pragma_update(None, "journal_mode", "WAL")?;
-    // FULL: that fsync is in every commit. NORMAL would forget acknowledged commits in a power cut.
+    // FULL: that fsync is in every commit, but for groups that do without (see `writer`).
     conn.pragma_update(None, "synchronous", "FULL")?;
     // The writer looks at the log itself, between groups (see `writer`).
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;

@@ -1,4 +1,4 @@
-//! One group: several works in one transaction, made durable by one fsync.
+//! One group: several works in one transaction, made durable by one fsync where one of them asks for it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -21,9 +21,10 @@ pub(crate) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// Takes the write lock. Where that fails, every work of the group will get the reason.
-    pub(crate) fn begin(conn: &'a Connection) -> Self {
-        let lost = sql(conn, "BEGIN IMMEDIATE").err();
+    /// Takes the write lock, if the connection is `ready`. Where that fails, every work of the group will get the
+    /// reason.
+    pub(crate) fn begin(conn: &'a Connection, ready: rusqlite::Result<()>) -> Self {
+        let lost = ready.and_then(|()| sql(conn, "BEGIN IMMEDIATE")).err();
         Self { conn, ran: Vec::new(), after: Vec::new(), kept: false, lost }
     }
 

@@ -8,6 +8,8 @@ use crate::{StoreError, Tx};
 pub(crate) trait Job: Send {
     /// Whether nobody waits for the answer any more: then it need not run.
     fn is_cancelled(&self) -> bool;
+    /// Whether the answer promises that it survives a power cut.
+    fn is_durable(&self) -> bool;
     /// Runs the work and keeps its result.
     fn run(&mut self, tx: &mut Tx<'_>);
     /// Why it came to nothing, where it did.
@@ -21,15 +23,16 @@ pub(crate) trait Job: Send {
 /// The work, its result once it ran, and who waits for it.
 pub(crate) struct Typed<T, F> {
     work: Option<F>,
+    durable: bool,
     result: Result<T, StoreError>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<T, F> Typed<T, F> {
-    pub(crate) fn new(work: F) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
+    pub(crate) fn new(work: F, durable: bool) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (reply, answer) = oneshot::channel();
         // Until it has run, the answer is that it did not end: what a panic leaves behind.
-        (Self { work: Some(work), result: Err(StoreError::Panicked), reply }, answer)
+        (Self { work: Some(work), durable, result: Err(StoreError::Panicked), reply }, answer)
     }
 }
 
@@ -40,6 +43,10 @@ where
 {
     fn is_cancelled(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    fn is_durable(&self) -> bool {
+        self.durable
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) {

@@ -57,7 +57,26 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (job, answer) = Typed::new(work);
+        self.hand_in(work, true).await
+    }
+
+    /// As [`Store::write`], but answers before the fsync, when nothing in its group waits for one. What it wrote
+    /// survives a crash of this process; a power cut may take it back, and then only together with all that was written
+    /// after it. For what is merely done again when it is lost.
+    pub async fn write_relaxed<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.hand_in(work, false).await
+    }
+
+    async fn hand_in<T, F>(&self, work: F, durable: bool) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (job, answer) = Typed::new(work, durable);
         let sent = self.shared.outbox.send(Message::Work(Box::new(job))).await;
         sent.map_err(|_| StoreError::Closed)?;
         answer.await.unwrap_or(Err(StoreError::Closed))

@@ -44,6 +44,8 @@ pub(crate) struct Writer {
     pages: Arc<AtomicI32>,
     /// The log size at which a checkpoint is worth another try, after one that could not finish.
     next_try: i32,
+    /// Whether the connection syncs its commits.
+    syncs: bool,
     /// Let go after the connection.
     _lock: Lock,
 }
@@ -60,22 +62,23 @@ impl Writer {
             told.store(n, Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { conn, inbox, pages, next_try: 0, _lock: lock })
+        Ok(Self { conn, inbox, pages, next_try: 0, syncs: true, _lock: lock })
     }
 
     /// Until it is told to close, or all handles of the store are gone.
     pub(crate) fn run(mut self) {
-        while let Some(Message::Work(first)) = self.inbox.blocking_recv() {
-            if self.group(first) {
-                break;
-            }
+        let mut next = None;
+        loop {
+            let message = next.take().or_else(|| self.inbox.blocking_recv());
+            let Some(Message::Work(first)) = message else { break };
+            next = self.group(first);
             self.checkpoint();
         }
         // Nobody gets in any more; who already waits is served.
         self.inbox.close();
-        while let Some(message) = self.inbox.blocking_recv() {
+        while let Some(message) = next.take().or_else(|| self.inbox.blocking_recv()) {
             if let Message::Work(first) = message {
-                self.group(first);
+                next = self.group(first);
             }
         }
         if let Err(error) = self.copy_back("TRUNCATE") {
@@ -83,24 +86,38 @@ impl Writer {
         }
     }
 
-    /// Everything that waits, and what comes while the group is filled, in one commit. Says whether it is the last.
-    fn group(&mut self, first: Box<dyn Job>) -> bool {
+    /// Everything that waits, and what comes while the group is filled, in one commit. Answers the message that ended
+    /// it, if one did: the end, or a work that asks for an fsync in a group that does without.
+    fn group(&mut self, first: Box<dyn Job>) -> Option<Message> {
         let since = Instant::now();
-        let mut group = Group::begin(&self.conn);
-        let mut closing = false;
+        let durable = first.is_durable();
+        let ready = self.sync(durable);
+        let mut group = Group::begin(&self.conn, ready);
+        let mut next = None;
         group.run(first);
         while group.len() < GROUP && since.elapsed() < FILL && !group.is_lost() {
             match self.inbox.try_recv() {
-                Ok(Message::Work(job)) => group.run(job),
-                Ok(Message::Close) => {
-                    closing = true;
+                Ok(Message::Work(job)) if durable || !job.is_durable() => group.run(job),
+                Ok(other) => {
+                    next = Some(other);
                     break;
                 }
                 Err(_) => break,
             }
         }
         group.commit();
-        closing
+        next
+    }
+
+    /// FULL: a commit is one append to the log and one fsync of it. NORMAL: the next fsync covers it. SQLite takes the
+    /// setting between transactions only, and as soon as it is compiled: a cached statement would do nothing.
+    fn sync(&mut self, durable: bool) -> rusqlite::Result<()> {
+        if self.syncs != durable {
+            let level = if durable { "FULL" } else { "NORMAL" };
+            self.conn.execute_batch(&format!("PRAGMA synchronous = {level}"))?;
+            self.syncs = durable;
+        }
+        Ok(())
     }
 
     /// Keeps the log bounded: on an idle writer soon, so that the next commit does not pay for it; on a busy one at

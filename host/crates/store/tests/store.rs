@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::future::join_all;
 use tempfile::TempDir;
-use wicket_store::{Part, Store, StoreError, rusqlite};
+use wicket_store::{Part, Store, StoreError, Tx, rusqlite};
 
 const NOTES: Part = Part { name: "notes", migrations: &["CREATE TABLE notes (text TEXT NOT NULL UNIQUE)"] };
 
@@ -57,6 +57,35 @@ async fn what_was_acknowledged_is_there_after_reopening() {
     assert_eq!(log, 0, "a closed store has all in its file");
     let store = Store::open(&file, &[NOTES]).unwrap();
     assert_eq!(count(&store).await, 100);
+}
+
+/// How SQLite syncs the commit that a work stands in: 2, always; 1, with a later one.
+fn level(tx: &Tx<'_>) -> Result<i64, StoreError> {
+    Ok(tx.pragma_query_value(None, "synchronous", |row| row.get(0))?)
+}
+
+#[tokio::test]
+async fn a_commit_is_synced_unless_all_in_it_do_without() {
+    let (_folder, file) = folder();
+    let store = Store::open(&file, &[NOTES]).unwrap();
+    for _ in 0..2 {
+        assert_eq!(store.write(|tx| level(tx)).await.unwrap(), 2);
+        assert_eq!(store.write_relaxed(|tx| level(tx)).await.unwrap(), 1);
+    }
+    // In one group with a synced work, and before one that must not share its commit.
+    let (busy, go_on) = busy(&store, true);
+    let (relaxed, synced) = (store.write_relaxed(|tx| level(tx)), store.write(|tx| level(tx)));
+    let (_, relaxed, synced, ()) = tokio::join!(busy, relaxed, synced, go_on);
+    assert_eq!((relaxed.unwrap(), synced.unwrap()), (2, 2));
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let first = store.write_relaxed(move |tx| {
+        held.recv().map_err(StoreError::refused)?;
+        level(tx)
+    });
+    let (synced, relaxed) = (store.write(|tx| level(tx)), store.write_relaxed(|tx| level(tx)));
+    let go_on = async move { hold.send(()).expect("the writer waits") };
+    let (first, synced, relaxed, ()) = tokio::join!(first, synced, relaxed, go_on);
+    assert_eq!((first.unwrap(), synced.unwrap(), relaxed.unwrap()), (1, 2, 2));
 }
 
 #[tokio::test]

@@ -24,7 +24,8 @@ pub fn misbehave(text: &str) {
         panic!("the input said so");
     } else if said("chatter") {
         loop {
-            eprintln!("and another thing");
+            // Lines of 1 KiB: the log is full long before the CPU time is used up, on a slow machine too.
+            eprintln!("and another thing{:>1000}", "");
         }
     }
 }

@@ -30,6 +30,14 @@ impl SqliteQueue {
         self.store.write(work).await.map_err(fault)
     }
 
+    /// For leases: one that a power cut takes back is taken again, by another host than the one that held it.
+    async fn write_relaxed<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        self.store.write_relaxed(work).await.map_err(fault)
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -84,7 +92,7 @@ impl Queue for SqliteQueue {
     async fn lease(&self, service: &ServiceName, ttl: Duration) -> Result<Option<Lease>, QueueError> {
         let (of, bells) = (service.clone(), Arc::clone(&self.bells));
         let taken = self
-            .write(move |tx| {
+            .write_relaxed(move |tx| {
                 let now = Timestamp::now();
                 let mut rung = Rung::default();
                 join::close_due(tx, &of, now, false, &mut rung)?;
@@ -117,7 +125,7 @@ impl Queue for SqliteQueue {
     async fn extend(&self, lease: &Lease, ttl: Duration) -> Result<(), QueueError> {
         let (held, service) = (Held::of(lease), lease.invocation.service.clone());
         let bells = Arc::clone(&self.bells);
-        self.write(move |tx| {
+        self.write_relaxed(move |tx| {
             settle::extend(tx, held, Timestamp::now().after(ttl))?;
             ring(tx, &bells, &service, Ring::Later);
             Ok(())
