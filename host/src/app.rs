@@ -143,12 +143,16 @@ async fn housekeeping(node: Arc<Node>) {
     let keep = Retention {
         age: queue.keep_receipts.0,
         dead_letter_age: queue.keep_dead_letters.0,
+        receipt_bytes: queue.receipt_bytes.0,
         log_bytes: queue.log_bytes.0,
     };
     loop {
         tokio::select! {
             () = node.stop.cancelled() => return,
             () = tokio::time::sleep(HOUSEKEEPING) => {}
+        }
+        if let Err(error) = node.settle_orphans().await {
+            tracing::warn!(error = chain(&error), "what waits for nobody could not be looked after");
         }
         match node.queue.prune(keep).await {
             Ok(0) => {}

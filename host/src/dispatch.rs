@@ -118,7 +118,8 @@ async fn attempt(node: &Node, lease: Lease) -> Result<(), QueueError> {
     };
     if lease.attempt > deployment.service.retry.attempts.max(1) {
         // Attempts that ended with the host itself: a poisoned event must not take it down for ever.
-        let failure = Failure::Host { message: "the host stopped during every attempt".to_owned() };
+        let message = "no attempt could be settled: each time the host stopped, the disk was full or the lease was lost";
+        let failure = Failure::Host { message: message.to_owned() };
         let settled = not_run(node, &lease, deployment.version, failure);
         return node.queue.bury(lease, settled).await;
     }
@@ -132,7 +133,7 @@ async fn attempt(node: &Node, lease: Lease) -> Result<(), QueueError> {
     };
     let queue_us = u64::try_from(Timestamp::now().since(lease.due).as_micros()).unwrap_or(u64::MAX);
     let event = lease.invocation.event.clone();
-    let run = node.try_once(&deployment, lease.invocation.clone(), lease.attempt, &scratch, None);
+    let run = node.try_once(&deployment, lease.invocation.clone(), lease.number, &scratch, None);
     let Tried { mut record, log, result } = tokio::select! {
         tried = run => tried,
         error = keep(node, &lease) => return Err(error),
@@ -213,7 +214,7 @@ async fn keep(node: &Node, lease: &Lease) -> QueueError {
 /// The record of an attempt that was not made.
 fn not_run(node: &Node, lease: &Lease, version: u32, failure: Failure) -> Settled {
     let attempt = AttemptRecord {
-        number: lease.attempt,
+        number: lease.number,
         version,
         executor: node.wasm.name().to_owned(),
         started: Timestamp::now(),

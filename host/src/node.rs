@@ -25,7 +25,7 @@ use wicket_wasm::WasmExecutor;
 
 use crate::attempt::AttemptObjects;
 use crate::auth::Credentials;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Table};
 
 pub(crate) use announcer::Announcer;
 pub(crate) use outside::Outside;
@@ -209,6 +209,31 @@ impl Node {
         for service in services {
             if !table.deployments.contains_key(service) {
                 self.queue.abandon(service, REMOVED).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// To be called after a service changed: what waits in its joins by the rule that it had before is queued.
+    pub(crate) async fn end_old_joins(&self, service: &ServiceName, before: &Table) -> Result<(), QueueError> {
+        let rule = |table: &Table| {
+            table.deployments.get(service).and_then(|deployment| deployment.service.join.clone())
+        };
+        match rule(before) {
+            Some(old) if rule(&self.catalog.table()) != Some(old.clone()) => self.queue.close_joins(service).await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Looks after what waits for nobody: a crash between the removal of a service and the end of what waited for it,
+    /// an upload that was routed just before.
+    pub(crate) async fn settle_orphans(&self) -> Result<(), QueueError> {
+        let waiting: BTreeSet<ServiceName> = self.queue.services().await?.into_iter().collect();
+        self.bury_orphans(&waiting).await?;
+        let table = self.catalog.table();
+        for service in &waiting {
+            if table.deployments.get(service).is_some_and(|deployment| deployment.service.join.is_none()) {
+                self.queue.close_joins(service).await?;
             }
         }
         Ok(())

@@ -78,6 +78,8 @@ section! {
         keep_receipts: Span = Span::secs(7 * 86_400),
         /// Dead letters.
         keep_dead_letters: Span = Span::secs(30 * 86_400),
+        /// Bytes of all receipts of ended invocations, about; the oldest go first, dead letters excepted.
+        receipt_bytes: ByteSize = ByteSize::mib(1024),
         /// Bytes of all logs; the oldest go first.
         log_bytes: ByteSize = ByteSize::mib(512),
     }

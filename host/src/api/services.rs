@@ -154,6 +154,7 @@ async fn apply(
     let stored = table.deployments.get(&name).filter(|_| expected == Expected::Present);
     hidden::restore(&mut service, &mut secrets, stored.map(|stored| &**stored))?;
     let applied = node.catalog.apply(service, secrets, expected).await?;
+    node.end_old_joins(&name, &table).await?;
     tracing::info!(service = %name, version = applied.version, change = ?applied.change, "service applied");
     Ok((name, applied))
 }

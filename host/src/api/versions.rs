@@ -50,7 +50,9 @@ pub(super) async fn rollback(
 ) -> Result<Json<RolledBack>, ApiError> {
     let text = body::whole(body, body::QUESTION).await?;
     let request = if text.is_empty() { RollbackRequest::default() } else { body::parse(&text)? };
+    let before = node.catalog.table();
     let version = node.catalog.rollback(&name, request.version).await?;
+    node.end_old_joins(&name, &before).await?;
     tracing::info!(service = %name, version, "service rolled back");
     Ok(Json(RolledBack { version }))
 }

@@ -85,6 +85,11 @@ pub struct ObjectRef {
     pub etag: Option<String>,
 }
 
+/// The source of what happens in a bucket.
+pub(crate) fn bucket_source(bucket: &BucketName) -> String {
+    format!("/buckets/{bucket}")
+}
+
 impl Event {
     /// An event from outside, about nothing in particular: the start of the other constructors.
     pub fn new(source: impl Into<String>, kind: impl Into<String>, id: EventId) -> Self {
@@ -105,7 +110,7 @@ impl Event {
 
     /// An object became visible. `id` tells this creation from others of the same key (a sequence number, say).
     pub fn object_created(object: ObjectRef, id: EventId) -> Self {
-        let mut event = Self::new(format!("/buckets/{}", object.bucket), kinds::OBJECT_CREATED, id);
+        let mut event = Self::new(bucket_source(&object.bucket), kinds::OBJECT_CREATED, id);
         event.subject = Some(object.key.to_string());
         event.data = Data::Object(object);
         event

@@ -46,12 +46,23 @@ impl InvocationId {
         Self(std::array::from_fn(|idx| digest[idx]))
     }
 
-    /// A fresh id, for a synchronous call. It begins with the time: the rows of calls made one after another stand
+    /// A fresh id, for a synchronous call. It begins with the time, in
+    /// milliseconds since 1970 and 6 bytes: the rows of calls made one after another stand
     /// together in every index, and a thousand of them are stored with a few pages instead of a thousand.
     pub fn random() -> Self {
         let mut id: [u8; 16] = rand::random();
         id[..6].copy_from_slice(&(Timestamp::now().0 / 1000).to_be_bytes()[2..]);
         Self(id)
+    }
+
+    /// The id with these bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes, most significant first: as the hex digits show them.
+    pub fn bytes(self) -> [u8; 16] {
+        self.0
     }
 }
 
@@ -127,16 +138,18 @@ impl From<std::time::SystemTime> for Timestamp {
 }
 
 impl fmt::Display for Timestamp {
+    /// One that RFC 3339 cannot write (no year of four digits) is shown as the nearest that it can.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000)
-            .ok()
-            .and_then(|time| time.format(&Rfc3339).ok());
-        match text {
-            Some(text) => f.write_str(&text),
-            None => write!(f, "{}us", self.0),
-        }
+        let micros = self.0.clamp(FIRST, LAST);
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).map_err(|_| fmt::Error)?;
+        f.write_str(&time.format(&Rfc3339).map_err(|_| fmt::Error)?)
     }
 }
+
+/// The year 0 begins,
+const FIRST: i64 = -62_167_219_200_000_000;
+/// and the year 9999 ends.
+const LAST: i64 = 253_402_300_799_999_999;
 
 /// Not an RFC 3339 time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -148,7 +161,9 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, NotATime> {
         let refused = || NotATime(text.chars().take(40).collect());
         let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| refused())?;
-        i64::try_from(time.unix_timestamp_nanos() / 1000).map(Self).map_err(|_| refused())
+        // In UTC it may be another year than it is there.
+        let micros = i64::try_from(time.unix_timestamp_nanos().div_euclid(1000)).map_err(|_| refused())?;
+        if (FIRST..=LAST).contains(&micros) { Ok(Self(micros)) } else { Err(refused()) }
     }
 }
 
@@ -193,6 +208,11 @@ mod tests {
         let time: Timestamp = "2026-11-24T12:00:00.5Z".parse().unwrap();
         assert_eq!(time.to_string().parse(), Ok(time));
         assert!("yesterday".parse::<Timestamp>().is_err());
-        Timestamp(i64::MAX).to_string();
+        // In UTC they would be of the year 10000, and of the year -1.
+        assert!("9999-12-31T23:59:59-23:59".parse::<Timestamp>().is_err());
+        assert!("0000-01-01T00:00:00+23:59".parse::<Timestamp>().is_err());
+        for (micros, shown) in [(i64::MAX, LAST), (LAST, LAST), (FIRST, FIRST), (i64::MIN, FIRST)] {
+            assert_eq!(Timestamp(micros).to_string().parse(), Ok(Timestamp(shown)));
+        }
     }
 }

@@ -16,8 +16,10 @@ use crate::{
 pub struct Lease {
     /// What to run.
     pub invocation: Invocation,
-    /// Which attempt this is, from 1.
+    /// Which attempt this is, from 1; from 1 again when a dead letter was redriven.
     pub attempt: u32,
+    /// The same counted over all of that: the attempt's number in the receipt.
+    pub number: u32,
     /// Grows with every lease of this invocation; a holder whose fence is no longer the newest has lost the right.
     pub fence: u64,
     /// When it was accepted.
@@ -83,6 +85,8 @@ pub struct Retention {
     pub age: Duration,
     /// Dead letters older than this go.
     pub dead_letter_age: Duration,
+    /// At most about so many bytes of receipts of ended invocations; the oldest go first, dead letters excepted.
+    pub receipt_bytes: u64,
     /// At most so many bytes of logs; the oldest go first.
     pub log_bytes: u64,
 }
@@ -173,6 +177,12 @@ pub trait Queue: std::fmt::Debug + Send + Sync {
 
     /// Forgets what is older than the retention. Returns how many invocations went.
     async fn prune(&self, keep: Retention) -> Result<u64, QueueError>;
+
+    /// Queues what the open joins of this service hold: the rule that they wait by is gone.
+    async fn close_joins(&self, service: &ServiceName) -> Result<(), QueueError>;
+
+    /// For which services something waits, runs, or is a part of an open join.
+    async fn services(&self) -> Result<Vec<ServiceName>, QueueError>;
 
     /// Buries everything that waits or runs for a service that is being removed. Returns how many.
     async fn abandon(&self, service: &ServiceName, reason: &str) -> Result<u64, QueueError>;

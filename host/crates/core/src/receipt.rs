@@ -40,7 +40,7 @@ pub struct Receipt {
 }
 
 /// How an invocation came to the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// Through the queue: a bucket event, `/job`, `/events`, a follow-up.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wicket_config::{EventFilter, Input, JoinBy, Output, ProviderId, Service, ServiceName};
 
+use crate::event::bucket_source;
 use crate::{Delivery, Event, Invocation, JoinPart, ObjectRef, kinds};
 
 /// Stages an event may pass. A workflow of more is a mistake, and a loop that was not found when it was made ends
@@ -55,6 +56,8 @@ impl Router {
     /// What an event starts. Nothing, for one that has passed [`MAX_HOPS`] stages.
     pub fn route(&self, event: &Event) -> Vec<Delivery> {
         if event.hops > MAX_HOPS {
+            let Event { id, source, subject, hops, .. } = event;
+            tracing::warn!(%id, source, subject, hops, "an event starts nothing: is there a loop?");
             return Vec::new();
         }
         let mut started: Vec<usize> = Vec::new();
@@ -204,8 +207,12 @@ pub struct Cycle(pub Vec<ServiceName>);
 ///
 /// Folders and suffixes that can never meet break a circle; what cannot be told apart counts as meeting.
 pub fn find_cycle(services: &[Arc<Service>]) -> Option<Cycle> {
-    let feeds =
-        |from: &Service, to: &Service| from.output.iter().any(|o| to.input.iter().any(|i| may_meet(o, i)));
+    let feeds = |from: &Service, to: &Service| {
+        from.output.iter().any(|output| {
+            to.input.iter().any(|input| may_meet(output, input))
+                || to.events.iter().any(|filter| may_match(output, filter))
+        })
+    };
     let next: Vec<Vec<usize>> = services
         .iter()
         .map(|from| (0..services.len()).filter(|&to| feeds(from, &services[to])).collect())
@@ -252,6 +259,27 @@ fn may_meet(output: &Output, input: &Input) -> bool {
         || input.suffix.is_empty()
         || output.suffix.iter().any(|o| input.suffix.iter().any(|i| o.ends_with(i) || i.ends_with(o)));
     (inside || above) && suffixes_meet
+}
+
+/// Whether a filter may take the event of an output becoming visible.
+fn may_match(output: &Output, filter: &EventFilter) -> bool {
+    if !output.storage_provider.is_local() {
+        return false;
+    }
+    let takes = |pattern: &Option<String>, value: &str| {
+        pattern.as_ref().is_none_or(|pattern| match pattern.strip_suffix('*') {
+            Some(start) => value.starts_with(start),
+            None => value == pattern,
+        })
+    };
+    // Of the subject, the key, only the folder is known.
+    let below = |pattern: &String| {
+        let start = pattern.strip_suffix('*').unwrap_or(pattern);
+        start.starts_with(&output.folder) || output.folder.starts_with(start)
+    };
+    takes(&filter.kind, kinds::OBJECT_CREATED)
+        && takes(&filter.source, &bucket_source(&output.bucket))
+        && filter.subject.as_ref().is_none_or(below)
 }
 
 #[cfg(test)]

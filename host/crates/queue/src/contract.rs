@@ -67,11 +67,14 @@ macro_rules! contract {
             a_join_by_both_takes_what_comes_first
             a_join_that_grows_too_large_is_complete
             follow_ups_complete_a_join
+            what_waits_in_joins_can_be_queued_as_it_is
             calls_that_never_were_queued_have_receipts_too
+            many_calls_at_once_are_read_like_any
             receipts_are_listed_newest_first_by_page_and_filter
             depths_follow_every_step
             what_is_old_is_forgotten_and_dead_letters_later
             the_oldest_logs_go_first
+            the_oldest_receipts_go_first
         }
     };
     (@all $make:path, $args:tt, $($name:ident)*) => {
@@ -167,14 +170,16 @@ fn failed(number: u32) -> Settled {
     Settled { attempt: attempt(number, Some(failure)), log: log(&format!("attempt {number}")) }
 }
 
+/// As the HTTP trigger makes it: the call is its own event.
 fn call(of: &str, state: State) -> Receipt {
-    let id = EventId::random();
+    let id = wicket_core::InvocationId::random();
+    let event = EventId(id.to_string());
     Receipt {
-        id: wicket_core::InvocationId::random(),
+        id,
         service: service(of),
         trigger: Trigger::Run,
-        origin: id.clone(),
-        event: id,
+        origin: event.clone(),
+        event,
         source: "/run".to_owned(),
         subject: None,
         state,

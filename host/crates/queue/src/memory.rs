@@ -182,4 +182,12 @@ impl Queue for MemoryQueue {
             state.abandon(service, reason, now)
         }))
     }
+    async fn close_joins(&self, service: &ServiceName) -> Result<(), QueueError> {
+        self.with(|state, now, rung| state.close_joins(service, now, true, rung));
+        Ok(())
+    }
+
+    async fn services(&self) -> Result<Vec<ServiceName>, QueueError> {
+        Ok(self.with(|state, _, _| state.services()))
+    }
 }

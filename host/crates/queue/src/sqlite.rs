@@ -1,7 +1,9 @@
 //! The queue of a host: tables in the store, beside those of the buckets.
 
+mod handed;
 mod join;
 mod lease;
+mod packed;
 mod prune;
 mod push;
 mod queue;
@@ -17,7 +19,7 @@ use wicket_core::{Delivery, Pushed, QueueError, Timestamp};
 use wicket_store::{Part, Publish, Store, StoreError, Tx};
 
 use crate::bell::Bells;
-use push::Rung;
+use handed::Handed;
 use stored::Stored;
 
 /// The queue's tables.
@@ -31,18 +33,19 @@ pub struct SqliteQueue {
     publish: Arc<dyn Publish>,
     /// Shared with what runs after commits.
     bells: Arc<Bells>,
+    handed: Arc<Handed>,
 }
 
 impl SqliteQueue {
     /// A queue in a store that was opened with [`PART`]. `publish` makes outputs visible when their invocation ends.
     pub fn new(store: Store, publish: Arc<dyn Publish>) -> Arc<Self> {
-        Arc::new(Self { store, publish, bells: Arc::default() })
+        Arc::new(Self { store, publish, bells: Arc::default(), handed: Arc::default() })
     }
 
     /// Stores all deliveries inside somebody else's transaction (an object's PUT); wakes who waits after its commit.
     pub fn push_in(&self, tx: &mut Tx<'_>, deliveries: Vec<Delivery>) -> Result<Vec<Pushed>, StoreError> {
         let stored = deliveries.into_iter().map(Stored::of).collect::<Result<Vec<_>, _>>()?;
-        self.push_stored(tx, &stored)
+        push::and_ring(tx, &stored, &self.bells)
     }
 
     /// Ends the leases of an earlier process, and answers how many. Only for the one who has just opened the store:
@@ -54,13 +57,6 @@ impl SqliteQueue {
             Ok(end.execute([now])? as u64)
         });
         ended.await.map_err(fault)
-    }
-
-    fn push_stored(&self, tx: &mut Tx<'_>, stored: &[Stored]) -> Result<Vec<Pushed>, StoreError> {
-        let mut rung = Rung::default();
-        let pushed = push::all(tx, stored, Timestamp::now(), &mut rung)?;
-        rung.after(tx, &self.bells);
-        Ok(pushed)
     }
 }
 

@@ -295,6 +295,29 @@ async fn who_opens_the_queue_need_not_wait_for_the_leases_of_a_process_that_is_g
     assert_eq!(queue.end_leases().await.unwrap(), 1);
 }
 
+#[tokio::test]
+async fn a_clock_that_is_set_forward_takes_no_lease_from_its_holder() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, queue) = open(folder.path());
+    queue.push(["1", "2"].map(|id| Delivery::Run(invocation("a", id))).to_vec()).await.unwrap();
+    let held = queue.lease(&service("a"), LONG).await.unwrap().unwrap();
+    let other = queue.lease(&service("a"), Duration::from_millis(50)).await.unwrap().unwrap();
+    // As it is for what stands in the file: all leases ran out long ago.
+    store.write(|tx| Ok(tx.execute("UPDATE invocations SET due = 1 WHERE state = 1", [])?)).await.unwrap();
+    timeout(LONG, queue.ready(&service("a"))).await.unwrap();
+    let again = loop {
+        // The one whose time has passed comes back,
+        if let Some(again) = queue.lease(&service("a"), LONG).await.unwrap() {
+            break again;
+        }
+        timeout(LONG, queue.ready(&service("a"))).await.unwrap();
+    };
+    assert_eq!((again.invocation.id, again.attempt), (other.invocation.id, 2));
+    // and the other one is still his who has it.
+    assert!(queue.lease(&service("a"), LONG).await.unwrap().is_none());
+    complete(&queue, held).await.unwrap();
+}
+
 /// The same invocation at the time at which it was made.
 fn invocation_as_stored(lease: &Lease, id: &str) -> Invocation {
     let mut invocation = invocation("a", id);

@@ -128,3 +128,26 @@ pub async fn follow_ups_complete_a_join(subject: &impl Subject) {
     }
     assert_eq!(subjects(&lease(queue, "sheet", LONG).await), ["1", "2"]);
 }
+
+/// Its rule is gone: nothing else would end it.
+pub async fn what_waits_in_joins_can_be_queued_as_it_is(subject: &impl Subject) {
+    let queue = subject.queue();
+    let groups: Vec<String> = (0..40).map(|n| format!("g{n:02}")).collect();
+    push(queue, groups.iter().map(|group| part("sheet", group, count(3), group)).collect()).await;
+    push(queue, vec![part("other", "g", count(3), "1"), run("third", "1")]).await;
+    let mut services = queue.services().await.expect("services");
+    services.sort();
+    assert_eq!(services, ["other", "sheet", "third"].map(service));
+    queue.close_joins(&service("sheet")).await.expect("closed");
+    let mut found = Vec::new();
+    for _ in &groups {
+        let held = lease(queue, "sheet", LONG).await;
+        found.extend(subjects(&held).into_iter().map(str::to_owned));
+        queue.complete(held, settled(1), Vec::new(), Vec::new()).await.expect("an end");
+    }
+    found.sort();
+    assert_eq!(found, groups);
+    let mut services = queue.services().await.expect("services");
+    services.sort();
+    assert_eq!(services, ["other", "third"].map(service));
+}

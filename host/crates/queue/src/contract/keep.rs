@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use wicket_core::{Log, Pushed, Retention, State};
+use wicket_core::{Filter, Log, Pushed, Receipt, Retention, State, Timestamp};
 
 use super::{LONG, SHORT, Subject, call, failed, lease, log, push, run, settled};
 
-const KEEP: Retention = Retention { age: LONG, dead_letter_age: LONG, log_bytes: u64::MAX };
+const KEEP: Retention =
+    Retention { age: LONG, dead_letter_age: LONG, receipt_bytes: u64::MAX, log_bytes: u64::MAX };
 
 /// And with them that they were there: a duplicate is recognised only so long.
 pub async fn what_is_old_is_forgotten_and_dead_letters_later(subject: &impl Subject) {
@@ -47,4 +48,29 @@ pub async fn the_oldest_logs_go_first(subject: &impl Subject) {
         let left = if n < 290 { Log::default() } else { log.clone() };
         assert_eq!(queue.logs(receipt.id).await.expect("logs"), vec![(1, left)], "{n}");
     }
+}
+
+/// Of what ended. What waits stays, and so do dead letters.
+pub async fn the_oldest_receipts_go_first(subject: &impl Subject) {
+    let queue = subject.queue();
+    push(queue, vec![run("a", "waits"), run("b", "dead")]).await;
+    let dead = lease(queue, "b", LONG).await;
+    queue.bury(dead, failed(1)).await.expect("an end");
+    let mut clock = Timestamp::now();
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        clock = clock.after(Duration::from_micros(1));
+        calls.push(Receipt { finished: Some(clock), ..call("a", State::Succeeded) });
+        queue.record(vec![(calls[calls.len() - 1].clone(), Log::default())]).await.expect("recorded");
+    }
+    let bytes = 400 + serde_json::to_vec(&calls[0].attempts).expect("JSON").len() as u64;
+    let keep = Retention { receipt_bytes: 5 * bytes, ..KEEP };
+    assert_eq!(queue.prune(keep).await.expect("pruned"), 15);
+    calls.drain(..15);
+    calls.reverse();
+    let left = queue.list(&Filter { state: Some(State::Succeeded), ..Filter::default() }).await.expect("a list");
+    assert_eq!(left, calls);
+    assert_eq!(queue.list(&Filter::default()).await.expect("a list").len(), 7);
+    assert_eq!(queue.prune(Retention { receipt_bytes: 0, ..KEEP }).await.expect("pruned"), 5);
+    assert_eq!(queue.list(&Filter::default()).await.expect("a list").len(), 2);
 }

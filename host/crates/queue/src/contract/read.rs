@@ -1,8 +1,10 @@
 //! Receipts and depths.
 
-use wicket_core::{EventId, Filter, Log, State};
+use std::time::Duration;
 
-use super::{LONG, Subject, call, failed, lease, lease_now, log, push, run, service, settled};
+use wicket_core::{EventId, Filter, Log, Receipt, State};
+
+use super::{LONG, SHORT, Subject, call, failed, lease, lease_now, log, push, run, service, settled};
 
 /// `POST /run` and HTTP triggers.
 pub async fn calls_that_never_were_queued_have_receipts_too(subject: &impl Subject) {
@@ -21,6 +23,68 @@ pub async fn calls_that_never_were_queued_have_receipts_too(subject: &impl Subje
     assert!(list(Filter { dead_letters: true, ..Filter::default() }).await.is_empty());
     assert!(lease_now(queue, "a", LONG).await.is_none());
     assert_eq!(queue.depth(&service("a")).await.expect("a depth"), wicket_core::Depth::default());
+}
+
+/// However the queue stores them.
+pub async fn many_calls_at_once_are_read_like_any(subject: &impl Subject) {
+    let queue = subject.queue();
+    push(queue, vec![run("a", "before")]).await;
+    let calls: Vec<Receipt> = (0..60)
+        .map(|n| {
+            let of = if n % 2 == 0 { "a" } else { "b" };
+            let state = if n % 20 == 7 { State::Failed } else { State::Succeeded };
+            Receipt { subject: Some(format!("GET /{n}")), ..call(of, state) }
+        })
+        .collect();
+    queue.record(calls.iter().map(|call| (call.clone(), Log::default())).collect()).await.expect("recorded");
+    push(queue, vec![run("a", "after")]).await;
+    for call in &calls {
+        assert_eq!(queue.receipt(call.id).await.expect("an answer").as_ref(), Some(call));
+        assert_eq!(queue.logs(call.id).await.expect("logs"), vec![(1, Log::default())]);
+        assert_eq!(queue.event(call.id).await.expect("an answer"), None);
+        let run = Filter { origin: Some(call.origin.clone()), ..Filter::default() };
+        assert_eq!(queue.list(&run).await.expect("a list"), vec![call.clone()]);
+        let rest = Filter { before: Some(call.id), ..run };
+        assert_eq!(queue.list(&rest).await.expect("a list"), Vec::new());
+    }
+    let newer = wicket_core::InvocationId::random();
+    assert_eq!(queue.receipt(newer).await.expect("an answer"), None);
+    let error = queue.redrive(calls[0].id).await.expect_err("it is no dead letter");
+    assert!(matches!(error, wicket_core::QueueError::NotDead(_, State::Succeeded)), "{error:?}");
+
+    for (of, all) in [("a", 32), ("b", 30)] {
+        let mut listed: Vec<Receipt> = Vec::new();
+        loop {
+            let before = listed.last().map(|receipt| receipt.id);
+            let filter = Filter { service: Some(service(of)), before, limit: 7, ..Filter::default() };
+            let page = queue.list(&filter).await.expect("a list");
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.len() == 7 || listed.len() + page.len() == all);
+            listed.extend(page);
+        }
+        listed.retain(|receipt| receipt.trigger != wicket_core::Trigger::Event);
+        // Of one service and one state, newest first.
+        for state in [State::Succeeded, State::Failed] {
+            let is = |receipt: &&Receipt| receipt.service == service(of) && receipt.state == state;
+            let expected: Vec<&Receipt> = calls.iter().rev().filter(is).collect();
+            assert_eq!(listed.iter().filter(is).collect::<Vec<_>>(), expected);
+            let filter = Filter { service: Some(service(of)), state: Some(state), ..Filter::default() };
+            assert_eq!(queue.list(&filter).await.expect("a list").iter().collect::<Vec<_>>(), expected);
+        }
+        let letters = Filter { service: Some(service(of)), dead_letters: true, ..Filter::default() };
+        assert_eq!(queue.list(&letters).await.expect("a list"), Vec::new());
+    }
+    let keep = wicket_core::Retention {
+        age: Duration::ZERO,
+        dead_letter_age: LONG,
+        receipt_bytes: u64::MAX,
+        log_bytes: u64::MAX,
+    };
+    tokio::time::timeout(SHORT / 10, std::future::pending::<()>()).await.ok();
+    assert_eq!(queue.prune(keep).await.expect("pruned"), 60);
+    assert_eq!(queue.list(&Filter::default()).await.expect("a list").len(), 2);
 }
 
 /// What is given must all match.

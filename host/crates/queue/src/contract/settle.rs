@@ -73,7 +73,7 @@ pub async fn a_dead_letter_is_kept_and_redriven_with_its_history(subject: &impl 
     queue.redrive(id).await.expect("queued again");
     assert!(queue.list(&dead).await.expect("a list").is_empty());
     let held = lease(queue, "a", LONG).await;
-    assert_eq!((held.invocation.id, held.attempt), (id, 1), "the budget starts anew");
+    assert_eq!((held.invocation.id, held.attempt, held.number), (id, 1, 3), "the budget starts anew");
     queue.complete(held, settled(1), Vec::new(), Vec::new()).await.expect("an end");
     let receipt = queue.receipt(id).await.expect("an answer").expect("a receipt");
     let numbers: Vec<u32> = receipt.attempts.iter().map(|attempt| attempt.number).collect();

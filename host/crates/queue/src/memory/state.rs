@@ -2,7 +2,7 @@
 
 mod join;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use wicket_config::ServiceName;
@@ -148,10 +148,17 @@ impl State {
         Some(Lease {
             invocation,
             attempt: entry.attempt,
+            number: entry.base + entry.attempt,
             fence: entry.fence,
             accepted: entry.receipt.accepted,
             due,
         })
+    }
+
+    pub(super) fn services(&self) -> Vec<ServiceName> {
+        let runs = |entry: &&Entry| matches!(entry.receipt.state, Stand::Queued | Stand::Running);
+        let queued = self.entries.values().filter(runs).map(|entry| entry.receipt.service.clone());
+        queued.chain(self.joins.services()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// What a lease is on, while its holder has the right.
@@ -245,11 +252,31 @@ impl State {
             let age = if entry.dead { keep.dead_letter_age } else { keep.age };
             entry.receipt.finished.is_none_or(|finished| now.since(finished) <= age)
         });
+        self.prune_receipts(keep.receipt_bytes);
         let entries = &self.entries;
         self.ids.retain(|_, seq| entries.contains_key(seq));
         self.joins.forget(keep.age, now);
         self.prune_logs(keep.log_bytes);
         (before - self.entries.len()) as u64
+    }
+
+    /// The oldest of what ended, dead letters excepted.
+    fn prune_receipts(&mut self, keep: u64) {
+        let ended = self.entries.iter().filter(|(_, entry)| !entry.dead && entry.receipt.finished.is_some());
+        let size = |entry: &Entry| {
+            400 + serde_json::to_vec(&entry.receipt.attempts).map_or(0, |text| text.len() as u64)
+        };
+        let mut ended: Vec<_> =
+            ended.map(|(seq, entry)| (entry.receipt.finished, *seq, size(entry))).collect();
+        ended.sort_unstable();
+        let mut total: u64 = ended.iter().map(|(.., bytes)| bytes).sum();
+        for (_, seq, bytes) in ended {
+            if total <= keep {
+                break;
+            }
+            total -= bytes;
+            self.entries.remove(&seq);
+        }
     }
 
     fn prune_logs(&mut self, keep: u64) {

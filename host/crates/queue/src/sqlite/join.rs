@@ -81,28 +81,31 @@ pub(super) fn part(
     Ok(Pushed::Waiting)
 }
 
-/// Closes the joins of this service whose window has passed; with `all`, every open one.
+/// Joins that are closed in one step: each may have 64 MiB to read and write, and everybody waits for the writer.
+const STEP: u32 = 16;
+
+/// Closes some of the joins of this service whose window has passed; with `all`, of the open ones. Answers how many.
 pub(super) fn close_due(
     conn: &Connection,
     service: &ServiceName,
     now: Timestamp,
     all: bool,
     rung: &mut Rung,
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let text = if all {
-        "SELECT id, grp, coalesce(closes, ?2) FROM joins WHERE service = ?1 AND closed IS NULL"
+        "SELECT id, grp, coalesce(closes, ?2) FROM joins WHERE service = ?1 AND closed IS NULL LIMIT ?3"
     } else {
         "SELECT id, grp, closes FROM joins
-         WHERE service = ?1 AND closed IS NULL AND closes IS NOT NULL AND closes <= ?2 ORDER BY closes"
+         WHERE service = ?1 AND closed IS NULL AND closes IS NOT NULL AND closes <= ?2 ORDER BY closes LIMIT ?3"
     };
     let due: Vec<(i64, String, i64)> = conn
         .prepare_cached(text)?
-        .query_map((service.as_str(), now.0), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map((service.as_str(), now.0, STEP), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
-    for (id, group, closes) in due {
-        close(conn, id, service, &group, now, Timestamp(closes.min(now.0)), rung)?;
+    for (id, group, closes) in &due {
+        close(conn, *id, service, group, now, Timestamp(*closes.min(&now.0)), rung)?;
     }
-    Ok(())
+    Ok(due.len())
 }
 
 /// Queues what a join has collected. The keys of its parts stay, to know a duplicate.
@@ -119,7 +122,13 @@ fn close(
         .prepare_cached("SELECT event FROM join_parts WHERE join_id = ?1 ORDER BY id")?
         .query_map([join], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let parts = bodies.iter().map(|body| decode(body)).collect::<Result<Vec<_>, _>>()?;
+    // A damaged part, or one that a newer host wrote, must not hold up the others for ever.
+    let readable = |body: &Vec<u8>| {
+        decode(body)
+            .inspect_err(|error| tracing::error!(%service, group, %error, "a part of a join cannot be read"))
+            .ok()
+    };
+    let parts = bodies.iter().filter_map(readable).collect::<Vec<_>>();
     drop(bodies);
     let generation = u64::try_from(join).unwrap_or(0);
     let run = StoredRun::of(joined(service, group, generation, now, parts))?;

@@ -8,8 +8,10 @@ const ROWS: u32 = 200;
 /// … and bytes of logs: SQLite walks through what it frees.
 const BYTES: i64 = 4 << 20;
 
-pub(super) const ENDED: &str = "DELETE FROM invocations WHERE seq IN
-    (SELECT seq FROM invocations WHERE state IN (2, 4) AND finished < ?1 ORDER BY finished LIMIT ?2)";
+/// What ended, and the bytes that the trigger `receipt_gone` takes off for each.
+pub(super) const ENDED: &str = "SELECT seq, finished, 400 + bytes + length(attempts) FROM invocations
+    WHERE state IN (2, 4, 5) ORDER BY finished LIMIT ?1";
+const END: &str = "DELETE FROM invocations WHERE seq = ?1 RETURNING iif(state = 5, attempt, 1)";
 pub(super) const BURIED: &str = "DELETE FROM invocations WHERE seq IN
     (SELECT seq FROM invocations WHERE state = 3 AND finished < ?1 ORDER BY finished LIMIT ?2)";
 pub(super) const PARTS: &str =
@@ -19,9 +21,44 @@ pub(super) const PARTS: &str =
 pub(super) const JOINS: &str = "DELETE FROM joins WHERE id IN
     (SELECT id FROM joins WHERE closed IS NOT NULL AND closed < ?1 ORDER BY closed LIMIT ?2)";
 
-/// Ended invocations older than `age`, dead letters older than `dead`; answers how many went.
-pub(super) async fn invocations(store: &Store, age: i64, dead: i64) -> Result<u64, StoreError> {
-    Ok(rows(store, ENDED, age).await? + rows(store, BURIED, dead).await?)
+/// Ended invocations older than `age`, and the oldest until at most `keep` bytes of them are left; answers how many went.
+pub(super) async fn ended(store: &Store, age: i64, keep: u64) -> Result<u64, StoreError> {
+    let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+    let mut gone = 0;
+    loop {
+        let (n, more) = store.write(move |tx| some_ended(tx, age, keep)).await?;
+        gone += n;
+        if !more {
+            return Ok(gone);
+        }
+    }
+}
+
+/// One step: how many invocations went, and whether there is another.
+fn some_ended(conn: &Connection, age: i64, keep: i64) -> Result<(u64, bool), StoreError> {
+    let over = total(conn, "receipt_bytes")? - keep;
+    let mut oldest = conn.prepare_cached(ENDED)?;
+    let mut rows = oldest.query([ROWS])?;
+    let (mut seqs, mut freed) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        if (row.get::<_, i64>(1)? >= age && freed >= over) || freed >= BYTES {
+            break;
+        }
+        seqs.push(row.get::<_, i64>(0)?);
+        freed += row.get::<_, i64>(2)?;
+    }
+    drop(rows);
+    let mut end = conn.prepare_cached(END)?;
+    let mut gone = 0;
+    for seq in &seqs {
+        gone += end.query_row([seq], |row| row.get::<_, i64>(0))?.unsigned_abs();
+    }
+    Ok((gone, freed >= BYTES || seqs.len() == ROWS as usize))
+}
+
+/// Dead letters older than `age`; answers how many went.
+pub(super) async fn buried(store: &Store, age: i64) -> Result<u64, StoreError> {
+    rows(store, BURIED, age).await
 }
 
 /// Joins that closed before `age`. From then on a duplicate of a part is new.
@@ -51,10 +88,7 @@ async fn rows(store: &Store, text: &'static str, before: i64) -> Result<u64, Sto
 
 /// One step; says whether there is another.
 fn some_logs(conn: &Connection, keep: i64) -> Result<bool, StoreError> {
-    let total: i64 = conn
-        .prepare_cached("SELECT n FROM totals WHERE name = 'log_bytes'")?
-        .query_row([], |row| row.get(0))?;
-    let over = total - keep;
+    let over = total(conn, "log_bytes")? - keep;
     if over <= 0 {
         return Ok(false);
     }
@@ -72,4 +106,9 @@ fn some_logs(conn: &Connection, keep: i64) -> Result<bool, StoreError> {
     let Some(last) = last else { return Ok(false) };
     conn.prepare_cached("DELETE FROM logs WHERE id <= ?1")?.execute([last])?;
     Ok(freed < over)
+}
+
+fn total(conn: &Connection, name: &str) -> Result<i64, StoreError> {
+    let mut query = conn.prepare_cached("SELECT n FROM totals WHERE name = ?1")?;
+    Ok(query.query_row([name], |row| row.get(0))?)
 }

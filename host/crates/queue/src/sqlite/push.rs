@@ -30,6 +30,18 @@ impl Rung {
     }
 }
 
+/// Stores all, and wakes who waits after the commit.
+pub(super) fn and_ring(
+    tx: &mut Tx<'_>,
+    stored: &[Stored],
+    bells: &std::sync::Arc<Bells>,
+) -> Result<Vec<Pushed>, StoreError> {
+    let mut rung = Rung::default();
+    let pushed = all(tx, stored, Timestamp::now(), &mut rung)?;
+    rung.after(tx, bells);
+    Ok(pushed)
+}
+
 /// Stores all; the caller's savepoint makes that all or none.
 pub(super) fn all(
     conn: &Connection,
@@ -56,8 +68,8 @@ pub(super) fn one(
 ) -> Result<Pushed, StoreError> {
     let added = conn
         .prepare_cached(
-            "INSERT INTO invocations (id, service, state, came_by, event, source, subject, origin, accepted, due)
-             VALUES (?1, ?2, 0, 'event', ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+            "INSERT INTO invocations (id, service, state, came_by, event, source, subject, origin, accepted, due, bytes)
+             VALUES (?1, ?2, 0, 'event', ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
         )?
         .execute((
             Id(run.id),
@@ -68,6 +80,7 @@ pub(super) fn one(
             &run.origin.0,
             now.0,
             due.0,
+            i64::try_from(run.body.len()).unwrap_or(i64::MAX),
         ))?;
     if added == 0 {
         return Ok(Pushed::Duplicate(run.id));

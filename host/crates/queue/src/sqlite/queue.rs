@@ -15,7 +15,7 @@ use wicket_store::{StoreError, Tx};
 use super::push::Rung;
 use super::settle::{End, Held, StoredAttempt, StoredCall};
 use super::stored::{Stored, decode, json};
-use super::{SqliteQueue, fault, join, lease, prune, push, read, settle};
+use super::{SqliteQueue, fault, join, lease, packed, prune, push, read, settle};
 use crate::alike::abandoned;
 use crate::bell::{Bells, Ring};
 
@@ -30,7 +30,7 @@ impl SqliteQueue {
         self.store.write(work).await.map_err(fault)
     }
 
-    /// For leases: one that a power cut takes back is taken again, by another host than the one that held it.
+    /// For what a power cut may take back: a lease is taken again, and nobody was told of a call's receipt.
     async fn write_relaxed<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -72,13 +72,7 @@ impl Queue for SqliteQueue {
     async fn push(&self, deliveries: Vec<Delivery>) -> Result<Vec<Pushed>, QueueError> {
         let stored = encoded(deliveries)?;
         let bells = Arc::clone(&self.bells);
-        self.write(move |tx| {
-            let mut rung = Rung::default();
-            let pushed = push::all(tx, &stored, Timestamp::now(), &mut rung)?;
-            rung.after(tx, &bells);
-            Ok(pushed)
-        })
-        .await
+        self.write(move |tx| push::and_ring(tx, &stored, &bells)).await
     }
 
     async fn ready(&self, service: &ServiceName) {
@@ -90,13 +84,13 @@ impl Queue for SqliteQueue {
     }
 
     async fn lease(&self, service: &ServiceName, ttl: Duration) -> Result<Option<Lease>, QueueError> {
-        let (of, bells) = (service.clone(), Arc::clone(&self.bells));
+        let (of, bells, handed) = (service.clone(), Arc::clone(&self.bells), Arc::clone(&self.handed));
         let taken = self
             .write_relaxed(move |tx| {
                 let now = Timestamp::now();
                 let mut rung = Rung::default();
                 join::close_due(tx, &of, now, false, &mut rung)?;
-                let taken = lease::take(tx, &of, now, now.after(ttl))?;
+                let taken = lease::take(tx, &of, now, ttl, &handed)?;
                 if taken.is_some() {
                     // Who waits has to look again: this lease may run out before what they wait for.
                     rung.add(&of, Ring::Later);
@@ -116,6 +110,7 @@ impl Queue for SqliteQueue {
         Ok(Some(Lease {
             invocation: Invocation { id: taken.id, service: service.clone(), event },
             attempt: taken.attempt,
+            number: taken.number,
             fence: taken.fence,
             accepted: taken.accepted,
             due: taken.due,
@@ -124,9 +119,10 @@ impl Queue for SqliteQueue {
 
     async fn extend(&self, lease: &Lease, ttl: Duration) -> Result<(), QueueError> {
         let (held, service) = (Held::of(lease), lease.invocation.service.clone());
-        let bells = Arc::clone(&self.bells);
+        let (id, bells, handed) = (lease.invocation.id, Arc::clone(&self.bells), Arc::clone(&self.handed));
         self.write_relaxed(move |tx| {
             settle::extend(tx, held, Timestamp::now().after(ttl))?;
+            handed.hold(id, ttl);
             ring(tx, &bells, &service, Ring::Later);
             Ok(())
         })
@@ -140,11 +136,11 @@ impl Queue for SqliteQueue {
         outputs: Vec<StagedObject>,
         follow_ups: Vec<Delivery>,
     ) -> Result<(), QueueError> {
-        let held = Held::of(&lease);
+        let (held, id) = (Held::of(&lease), lease.invocation.id);
         let attempt = StoredAttempt::of(&settled).map_err(fault)?;
         let follow_ups = encoded(follow_ups)?;
         let (bells, publish) = (Arc::clone(&self.bells), Arc::clone(&self.publish));
-        self.write(move |tx| {
+        let ended = self.write(move |tx| {
             let now = Timestamp::now();
             let mut rung = Rung::default();
             settle::end(tx, held, &attempt, End::Succeeded, now)?;
@@ -154,37 +150,39 @@ impl Queue for SqliteQueue {
             push::all(tx, &follow_ups, now, &mut rung)?;
             rung.after(tx, &bells);
             Ok(())
-        })
-        .await
+        });
+        ended.await.inspect(|()| self.handed.end(id))
     }
 
     async fn retry(&self, lease: Lease, settled: Settled, due: Timestamp) -> Result<(), QueueError> {
-        let (held, service) = (Held::of(&lease), lease.invocation.service);
+        let (held, id, service) = (Held::of(&lease), lease.invocation.id, lease.invocation.service);
         let attempt = StoredAttempt::of(&settled).map_err(fault)?;
         let bells = Arc::clone(&self.bells);
-        self.write(move |tx| {
+        let ended = self.write(move |tx| {
             settle::end(tx, held, &attempt, End::Again(due), Timestamp::now())?;
             ring(tx, &bells, &service, Ring::Later);
             Ok(())
-        })
-        .await
+        });
+        ended.await.inspect(|()| self.handed.end(id))
     }
 
     async fn bury(&self, lease: Lease, settled: Settled) -> Result<(), QueueError> {
-        let held = Held::of(&lease);
+        let (held, id) = (Held::of(&lease), lease.invocation.id);
         let attempt = StoredAttempt::of(&settled).map_err(fault)?;
-        self.write(move |tx| settle::end(tx, held, &attempt, End::Dead, Timestamp::now())).await
+        let ended = self.write(move |tx| settle::end(tx, held, &attempt, End::Dead, Timestamp::now()));
+        ended.await.inspect(|()| self.handed.end(id))
     }
 
     async fn release(&self, lease: Lease) -> Result<(), QueueError> {
-        let (held, due, service) = (Held::of(&lease), lease.due, lease.invocation.service);
+        let (held, id, due) = (Held::of(&lease), lease.invocation.id, lease.due);
+        let service = lease.invocation.service;
         let bells = Arc::clone(&self.bells);
-        self.write(move |tx| {
+        let ended = self.write(move |tx| {
             settle::release(tx, held, due)?;
             ring(tx, &bells, &service, Ring::Now);
             Ok(())
-        })
-        .await
+        });
+        ended.await.inspect(|()| self.handed.end(id))
     }
 
     async fn redrive(&self, id: InvocationId) -> Result<(), QueueError> {
@@ -198,11 +196,13 @@ impl Queue for SqliteQueue {
     }
 
     async fn record(&self, calls: Vec<(Receipt, Log)>) -> Result<(), QueueError> {
-        let calls = calls.into_iter().map(|(receipt, log)| StoredCall::of(receipt, &log));
-        let calls = calls.collect::<Result<Vec<_>, _>>().map_err(fault)?;
-        self.write(move |tx| {
+        let (packs, rest) = packed::pack(calls).map_err(fault)?;
+        let rest = rest.into_iter().map(|(receipt, log)| StoredCall::of(receipt, &log));
+        let rest = rest.collect::<Result<Vec<_>, _>>().map_err(fault)?;
+        self.write_relaxed(move |tx| {
             let now = Timestamp::now();
-            calls.iter().try_for_each(|call| call.add(tx, now))
+            packs.iter().try_for_each(|pack| pack.add(tx))?;
+            rest.iter().try_for_each(|call| call.add(tx, now))
         })
         .await
     }
@@ -234,16 +234,16 @@ impl Queue for SqliteQueue {
         let now = Timestamp::now();
         let before = |age: Duration| now.0.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
         let (age, dead) = (before(keep.age), before(keep.dead_letter_age));
-        let gone = prune::invocations(&self.store, age, dead).await.map_err(fault)?;
+        let ended = prune::ended(&self.store, age, keep.receipt_bytes).await.map_err(fault)?;
+        let buried = prune::buried(&self.store, dead).await.map_err(fault)?;
         prune::joins(&self.store, age).await.map_err(fault)?;
         prune::logs(&self.store, keep.log_bytes).await.map_err(fault)?;
-        Ok(gone)
+        Ok(ended + buried)
     }
 
     async fn abandon(&self, service: &ServiceName, reason: &str) -> Result<u64, QueueError> {
         // The parts of open joins become dead letters too, so that nothing accepted is lost.
-        let of = service.clone();
-        self.write(move |tx| join::close_due(tx, &of, Timestamp::now(), true, &mut Rung::default())).await?;
+        self.close_joins(service).await?;
         let record = json(&abandoned(Timestamp::now(), reason)).map_err(fault)?;
         let mut gone = 0;
         loop {
@@ -254,5 +254,23 @@ impl Queue for SqliteQueue {
                 return Ok(gone);
             }
         }
+    }
+    async fn close_joins(&self, service: &ServiceName) -> Result<(), QueueError> {
+        loop {
+            let (of, bells) = (service.clone(), Arc::clone(&self.bells));
+            let n_closed = self.write(move |tx| {
+                let mut rung = Rung::default();
+                let n_closed = join::close_due(tx, &of, Timestamp::now(), true, &mut rung)?;
+                rung.after(tx, &bells);
+                Ok(n_closed)
+            });
+            if n_closed.await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn services(&self) -> Result<Vec<ServiceName>, QueueError> {
+        self.read(read::services).await
     }
 }

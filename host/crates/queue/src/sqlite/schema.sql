@@ -1,7 +1,10 @@
 -- Times are microseconds since 1970. Ids of invocations are 16 bytes: look at them with hex(id).
 
--- state: 0 queued, 1 running, 2 succeeded, 3 dead letter, 4 failed synchronous call.
+-- state: 0 queued, 1 running, 2 succeeded, 3 dead letter, 4 failed synchronous call, 5 a pack of synchronous calls that
+-- succeeded: id is the greatest of their ids and event the least, attempt how many,
+-- attempts their receipts in JSON.
 -- due: queued, when the next attempt falls due; running, when the lease runs out.
+-- bytes: of the event.
 -- fence: grows with every lease. attempt: within the present set of attempts; base: attempts of the sets before, from
 -- which it was redriven. attempts: the attempt records, a JSON array, numbered from 1 over all sets.
 CREATE TABLE invocations (
@@ -20,7 +23,8 @@ CREATE TABLE invocations (
     fence INTEGER NOT NULL DEFAULT 0,
     attempt INTEGER NOT NULL DEFAULT 0,
     base INTEGER NOT NULL DEFAULT 0,
-    attempts TEXT NOT NULL DEFAULT '[]'
+    attempts TEXT NOT NULL DEFAULT '[]',
+    bytes INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE INDEX waiting ON invocations (service, due) WHERE state = 0;
@@ -29,7 +33,8 @@ CREATE INDEX by_service ON invocations (service);
 CREATE INDEX by_origin ON invocations (origin);
 CREATE INDEX dead ON invocations (service) WHERE state = 3;
 CREATE INDEX buried ON invocations (finished) WHERE state = 3;
-CREATE INDEX ended ON invocations (finished) WHERE state IN (2, 4);
+CREATE INDEX ended ON invocations (finished) WHERE state IN (2, 4, 5);
+CREATE INDEX packs ON invocations (id) WHERE state = 5;
 
 -- The event in CBOR, in a table of its own so that a change of state does not move it.
 CREATE TABLE events (
@@ -96,10 +101,21 @@ CREATE TRIGGER count_parts AFTER UPDATE OF n, closed ON joins BEGIN
 END;
 
 CREATE TABLE totals (name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO totals VALUES ('log_bytes', 0);
+INSERT INTO totals VALUES ('log_bytes', 0), ('receipt_bytes', 0);
 CREATE TRIGGER log_added AFTER INSERT ON logs BEGIN
     UPDATE totals SET n = n + NEW.bytes WHERE name = 'log_bytes';
 END;
 CREATE TRIGGER log_gone AFTER DELETE ON logs BEGIN
     UPDATE totals SET n = n - OLD.bytes WHERE name = 'log_bytes';
+END;
+
+-- What ended invocations take, about: 400 bytes for what every row has, with its indexes.
+CREATE TRIGGER receipt_added AFTER INSERT ON invocations WHEN NEW.state IN (2, 4, 5) BEGIN
+    UPDATE totals SET n = n + 400 + length(NEW.attempts) WHERE name = 'receipt_bytes';
+END;
+CREATE TRIGGER receipt_ended AFTER UPDATE OF state ON invocations WHEN NEW.state = 2 BEGIN
+    UPDATE totals SET n = n + 400 + NEW.bytes + length(NEW.attempts) WHERE name = 'receipt_bytes';
+END;
+CREATE TRIGGER receipt_gone AFTER DELETE ON invocations WHEN OLD.state IN (2, 4, 5) BEGIN
+    UPDATE totals SET n = n - 400 - OLD.bytes - length(OLD.attempts) WHERE name = 'receipt_bytes';
 END;

@@ -5,7 +5,8 @@ use wicket_config::ServiceName;
 use wicket_core::{InvocationId, Lease, Log, QueueError, Receipt, Settled, State, Timestamp};
 use wicket_store::StoreError;
 
-use super::stored::{Id, StoredLog, json, shown, state, trigger_name};
+use super::read;
+use super::stored::{Id, StoredLog, json, state, trigger_name};
 
 /// Whose right it was.
 #[derive(Clone, Copy, Debug)]
@@ -114,12 +115,8 @@ pub(super) fn redrive(conn: &Connection, id: InvocationId, now: Timestamp) -> Re
     if let Some(service) = service {
         return Ok(service);
     }
-    let found: Option<i64> = conn
-        .prepare_cached("SELECT state FROM invocations WHERE id = ?1")?
-        .query_row([Id(id)], |row| row.get(0))
-        .optional()?;
-    Err(StoreError::refused(match found {
-        Some(number) => QueueError::NotDead(id, shown(number)),
+    Err(StoreError::refused(match read::one(conn, id)? {
+        Some(receipt) => QueueError::NotDead(id, receipt.state),
         None => QueueError::Unknown(id),
     }))
 }

@@ -18,6 +18,7 @@ pub(super) mod state {
     pub(in crate::sqlite) const SUCCEEDED: i64 = 2;
     pub(in crate::sqlite) const DEAD: i64 = 3;
     pub(in crate::sqlite) const FAILED_CALL: i64 = 4;
+    pub(in crate::sqlite) const PACK: i64 = 5;
     pub(in crate::sqlite) const PARTS: i64 = 9;
 }
 
@@ -27,14 +28,14 @@ pub(super) struct Id(pub(super) InvocationId);
 
 impl ToSql for Id {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let bytes = hex::decode(self.0.to_string()).expect("an id shows as hex");
-        Ok(ToSqlOutput::from(bytes))
+        Ok(ToSqlOutput::from(self.0.bytes().to_vec()))
     }
 }
 
 impl FromSql for Id {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        hex::encode(value.as_blob()?).parse().map(Self).map_err(FromSqlError::other)
+        let bytes = value.as_blob()?.try_into().map_err(FromSqlError::other)?;
+        Ok(Self(InvocationId::from_bytes(bytes)))
     }
 }
 
@@ -152,7 +153,7 @@ pub(super) fn shown(number: i64) -> State {
     match number {
         state::QUEUED => State::Queued,
         state::RUNNING => State::Running,
-        state::SUCCEEDED => State::Succeeded,
+        state::SUCCEEDED | state::PACK => State::Succeeded,
         _ => State::Failed,
     }
 }
@@ -165,7 +166,7 @@ pub(super) fn trigger_name(trigger: Trigger) -> &'static str {
     }
 }
 
-fn trigger(name: &str) -> Result<Trigger, serde::de::value::Error> {
+pub(super) fn trigger(name: &str) -> Result<Trigger, serde::de::value::Error> {
     use serde::de::Error;
     match name {
         "event" => Ok(Trigger::Event),

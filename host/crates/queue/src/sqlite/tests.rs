@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use wicket_config::ServiceName;
 use wicket_core::{EventId, Filter, InvocationId, State};
 
-use super::{PART, lease, prune, read};
+use super::{PART, lease, packed, prune, read};
 
 fn plan(query: &str) -> String {
     let conn = Connection::open_in_memory().unwrap();
@@ -32,10 +32,16 @@ fn a_lease_and_the_next_due_time_are_steps_down_an_index() {
 
 #[test]
 fn pruning_finds_the_oldest_by_index() {
-    uses(prune::ENDED, "INDEX ended (finished<?)");
+    // From its beginning, and only so far as is wanted.
+    assert_eq!(plan(prune::ENDED), "SCAN invocations USING INDEX ended");
     uses(prune::BURIED, "INDEX buried (finished<?)");
     uses(prune::PARTS, "INDEX closed_joins (closed>? AND closed<?)");
     uses(prune::JOINS, "INDEX closed_joins (closed>? AND closed<?)");
+}
+
+#[test]
+fn a_call_in_a_pack_is_found_by_index() {
+    uses(&format!("SELECT seq FROM invocations {}", packed::AROUND), "INDEX packs (id>? AND id<?)");
 }
 
 #[test]
@@ -49,7 +55,7 @@ fn lists_are_read_in_their_order() {
         "INDEX by_service",
     );
     let letters = Filter { service: service.clone(), dead_letters: true, ..Filter::default() };
-    uses(&of(letters), "INDEX dead (service=?)");
+    uses(&of(letters), "INDEX dead (service=? AND rowid<?)");
     uses(&of(Filter { service, origin: origin.clone(), ..Filter::default() }), "INDEX by_origin");
     uses(
         &of(Filter { origin, before: Some(InvocationId::random()), ..Filter::default() }),

@@ -39,6 +39,10 @@ impl Joins {
         self.of(service).filter_map(|(_, open)| open.closes).min()
     }
 
+    pub(super) fn services(&self) -> impl Iterator<Item = ServiceName> {
+        self.open.keys().map(|(service, _)| service.clone())
+    }
+
     pub(super) fn waiting(&self, service: &ServiceName) -> u64 {
         self.of(service).map(|(_, open)| open.parts.len() as u64).sum()
     }

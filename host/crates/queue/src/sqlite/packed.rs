@@ -1,0 +1,172 @@
+//! Receipts of many synchronous calls in one row: a row and five indexes for each would be a seventh of what a small
+//! call costs.
+//!
+//! Packed are calls that ended well, wrote no log and began a workflow run of their own: nobody asks for one of them but
+//! by its id, or in a list. All others have a row each.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, Row};
+use serde::{Deserialize, Serialize};
+use wicket_config::ServiceName;
+use wicket_core::{AttemptRecord, EventId, InvocationId, Log, Receipt, State, Timestamp, Trigger};
+use wicket_store::StoreError;
+
+use super::stored::{Id, RECEIPT, column, json, state, trigger, trigger_name};
+
+/// Fewer are not worth a pack: a person who looks into the file sees rows.
+const FEWEST: usize = 8;
+/// Milliseconds between the ids of the first and the last call of a pack: so far has a search to go.
+const SPAN: u64 = 10_000;
+
+/// The packs whose calls may be the one with this id.
+pub(super) const AROUND: &str = "WHERE state = 5 AND id BETWEEN ?1 AND ?2 ORDER BY id";
+
+/// A call, without what it shares with its pack.
+#[derive(Debug, Serialize, Deserialize)]
+struct Call {
+    id: InvocationId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    accepted: Timestamp,
+    finished: Timestamp,
+    attempts: Vec<AttemptRecord>,
+}
+
+/// A pack, ready to be stored.
+#[derive(Debug)]
+pub(super) struct Pack {
+    service: ServiceName,
+    trigger: Trigger,
+    source: String,
+    first: InvocationId,
+    last: InvocationId,
+    accepted: Timestamp,
+    finished: Timestamp,
+    n: usize,
+    calls: String,
+}
+
+/// Packs what can be packed; answers the rest too.
+pub(super) fn pack(calls: Vec<(Receipt, Log)>) -> Result<(Vec<Pack>, Vec<(Receipt, Log)>), StoreError> {
+    let latest = calls.iter().map(|(receipt, _)| millis(receipt.id)).max().unwrap_or(0);
+    let mut groups: HashMap<(ServiceName, Trigger, String), Vec<Receipt>> = HashMap::new();
+    let mut rest = Vec::new();
+    for (receipt, log) in calls {
+        if latest - millis(receipt.id) < SPAN && plain(&receipt, &log) {
+            let Receipt { service, trigger, source, .. } = &receipt;
+            groups.entry((service.clone(), *trigger, source.clone())).or_default().push(receipt);
+        } else {
+            rest.push((receipt, log));
+        }
+    }
+    let mut packs = Vec::new();
+    for ((service, trigger, source), group) in groups {
+        if group.len() < FEWEST {
+            rest.extend(group.into_iter().map(|receipt| (receipt, Log::default())));
+            continue;
+        }
+        let ids = || group.iter().map(|receipt| receipt.id);
+        let (Some(first), Some(last)) = (ids().min(), ids().max()) else { continue };
+        let accepted = group.iter().map(|receipt| receipt.accepted).min().unwrap_or(Timestamp(0));
+        let finished = group.iter().filter_map(|receipt| receipt.finished).max().unwrap_or(accepted);
+        let call = |receipt: Receipt| Call {
+            id: receipt.id,
+            subject: receipt.subject,
+            accepted: receipt.accepted,
+            finished: receipt.finished.unwrap_or(receipt.accepted),
+            attempts: receipt.attempts,
+        };
+        let n = group.len();
+        let calls = json(&group.into_iter().map(call).collect::<Vec<_>>())?;
+        packs.push(Pack { service, trigger, source, first, last, accepted, finished, n, calls });
+    }
+    Ok((packs, rest))
+}
+
+fn plain(receipt: &Receipt, log: &Log) -> bool {
+    let id = receipt.id.to_string();
+    receipt.state == State::Succeeded
+        && receipt.finished.is_some()
+        && *log == Log::default()
+        && receipt.event.0 == id
+        && receipt.origin.0 == id
+}
+
+/// When the call with this id began. Ids of calls begin with it, see [`InvocationId::random`].
+fn millis(id: InvocationId) -> u64 {
+    let [a, b, c, d, e, f, ..] = id.bytes();
+    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+}
+
+impl Pack {
+    /// Stores it; one that is known stays as it is.
+    pub(super) fn add(&self, conn: &Connection) -> Result<(), StoreError> {
+        conn.prepare_cached(
+            "INSERT INTO invocations
+                 (id, service, state, came_by, event, source, origin, accepted, finished, attempt, attempts)
+             VALUES (?1, ?2, 5, ?3, ?4, ?5, '', ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+        )?
+        .execute((
+            Id(self.last),
+            self.service.as_str(),
+            trigger_name(self.trigger),
+            self.first.to_string(),
+            &self.source,
+            self.accepted.0,
+            self.finished.0,
+            i64::try_from(self.n).unwrap_or(i64::MAX),
+            &self.calls,
+        ))?;
+        Ok(())
+    }
+}
+
+/// The receipts of a pack, in the order in which they ended. The row has the columns of [`RECEIPT`].
+pub(super) fn unpack(row: &Row<'_>) -> rusqlite::Result<Vec<Receipt>> {
+    let service: ServiceName = column(row, 1, str::parse)?;
+    let trigger = column(row, 2, trigger)?;
+    let source: String = row.get(4)?;
+    let calls: Vec<Call> = column(row, 11, |text| serde_json::from_str(text))?;
+    let receipt = |call: Call| {
+        let event = EventId(call.id.to_string());
+        Receipt {
+            id: call.id,
+            service: service.clone(),
+            trigger,
+            origin: event.clone(),
+            event,
+            source: source.clone(),
+            subject: call.subject,
+            state: State::Succeeded,
+            accepted: call.accepted,
+            finished: Some(call.finished),
+            due: None,
+            attempts: call.attempts,
+        }
+    };
+    Ok(calls.into_iter().map(receipt).collect())
+}
+
+/// A call that is in a pack, and the number of the pack's row.
+pub(super) fn find(conn: &Connection, id: InvocationId) -> Result<Option<(i64, Receipt)>, StoreError> {
+    let mut farthest = id.bytes();
+    let until = millis(id).saturating_add(SPAN).min((1 << 48) - 1).to_be_bytes();
+    farthest[..6].copy_from_slice(&until[2..]);
+    let mut query = conn.prepare_cached(&format!("SELECT {RECEIPT}, seq FROM invocations {AROUND}"))?;
+    let mut rows = query.query((Id(id), &farthest[..]))?;
+    while let Some(row) = rows.next()? {
+        // The least id of the pack.
+        if column(row, 3, str::parse::<InvocationId>)? <= id
+            && let Some(receipt) = unpack(row)?.into_iter().find(|receipt| receipt.id == id)
+        {
+            return Ok(Some((row.get(12)?, receipt)));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a row is a pack.
+pub(super) fn is_pack(row: &Row<'_>) -> rusqlite::Result<bool> {
+    Ok(row.get::<_, i64>(7)? == state::PACK)
+}
