@@ -370,6 +370,14 @@ async fn standard_output_and_files_end_at_the_output_limit() {
     let patient = |service: &mut wicket_config::Service| service.limits.cpu_time = Span::secs(60);
     let floods = kit.deploy_with(guests::preview1(name, &file), patient).await;
     assert_eq!(kit.run(&floods).await.limit(), Limit::Output);
+    // To a file that is in no folder any more.
+    let hidden = file.replace(
+        "(loop $l",
+        "(drop (call $unlink (i32.const 4) (i32.const 1024) (i32.const 5)))
+        (loop $l",
+    );
+    let floods = kit.deploy_with(guests::preview1(name, &hidden), patient).await;
+    assert_eq!(kit.run(&floods).await.limit(), Limit::Output);
 }
 
 #[tokio::test]
