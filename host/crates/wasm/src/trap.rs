@@ -6,9 +6,12 @@ use wasmtime_wasi::I32Exit;
 use wicket_core::{Failure, Limit};
 
 use crate::meter::{Meter, Tripped};
+use crate::redact::cut;
 
 /// Frames kept of a backtrace.
 const FRAMES: usize = 64;
+/// Bytes kept of each: the names in it are the module's.
+const LONGEST_FRAME: usize = 1 << 10;
 
 /// Names the failure behind an error of a guest's call.
 pub(crate) fn failure(error: &wasmtime::Error, meter: &Meter) -> Failure {
@@ -46,5 +49,10 @@ fn limit_of(error: &wasmtime::Error) -> Option<Limit> {
 fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
     let text = backtrace.to_string();
     // The first line is a heading.
-    text.lines().skip(1).take(FRAMES).map(|line| line.trim().to_owned()).collect()
+    let frame = |line: &str| {
+        let mut frame = line.trim().to_owned();
+        cut(&mut frame, LONGEST_FRAME);
+        frame
+    };
+    text.lines().skip(1).take(FRAMES).map(frame).collect()
 }
