@@ -284,6 +284,29 @@ async fn an_event_handler_reads_objects_and_writes_outputs() {
 }
 
 #[tokio::test]
+async fn outputs_are_staged_while_they_are_written() {
+    let kit = Kit::start();
+    // Two outputs, of which neither is finished.
+    let writes = guests::event(
+        r#"(data (i32.const 1024) "ab")"#,
+        "(local $a i32) (local $b i32) (drop (memory.grow (i32.const 10)))
+        (local.set $a (call $output (i32.const 1024) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (local.set $b (call $output (i32.const 1025) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (call $write (local.get $a) (i32.const 0) (i32.const 400000) (i32.const 64))
+        (call $write (local.get $b) (i32.const 0) (i32.const 400000) (i32.const 64))
+        (call $write (local.get $a) (i32.const 0) (i32.const 10) (i32.const 64))
+        (i32.store8 (i32.const 512) (i32.const 0)) (i32.store (i32.const 520) (i32.const 0)) (i32.const 512)",
+    );
+    let buckets = Arc::new(Buckets::default());
+    let run = kit.execute(&kit.deploy(writes).await, created("in/x"), buckets.clone()).await;
+    assert_eq!(run.report.usage.bytes_out, 800_010);
+    assert!(run.report.result.is_ok() && run.outputs.is_empty(), "{run:?}");
+    let pieces = buckets.pieces.lock().unwrap().clone();
+    let (held, most) = (800_010 - pieces.iter().sum::<usize>(), *pieces.iter().max().unwrap());
+    assert!(most <= 64 << 10 && held <= 2 * (64 << 10), "{held} held, {most} at once");
+}
+
+#[tokio::test]
 async fn an_event_handler_says_whether_another_attempt_may_succeed() {
     let kit = Kit::start();
     for (case, expected) in [(0, false), (1, true)] {
