@@ -5,7 +5,7 @@ use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 use wicket_core::{Failure, Limit};
 
-use crate::meter::{Meter, Tripped};
+use crate::meter::{Meter, Tripped, refusal};
 use crate::redact::cut;
 
 /// Frames kept of a backtrace.
@@ -15,11 +15,13 @@ const LONGEST_FRAME: usize = 1 << 10;
 
 /// Names the failure behind an error of a guest's call.
 pub(crate) fn failure(error: &wasmtime::Error, meter: &Meter) -> Failure {
-    let limit = meter.tripped().or_else(|| limit_of(error));
-    if let Some(limit) = limit {
+    let exit = error.downcast_ref::<I32Exit>();
+    // Who exits has coped with what it was refused, and says itself how it went.
+    let stopped = meter.tripped().filter(|limit| exit.is_none() || !refusal(*limit));
+    if let Some(limit) = stopped.or_else(|| limit_of(error)) {
         return meter.failure(limit);
     }
-    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+    if let Some(exit) = exit {
         return Failure::Function { message: format!("exit status {}", exit.0), permanent: false };
     }
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();

@@ -102,6 +102,10 @@ async fn memory_ends_at_its_limit_and_a_guest_that_copes_goes_on() {
     let copes = "(drop (memory.grow (i32.const 30000)))";
     let run = kit.run(&kit.deploy(guests::preview1("", copes)).await).await;
     assert!(run.report.result.is_ok(), "{run:?}");
+    let exits = "(drop (memory.grow (i32.const 30000))) (call $exit (i32.const 1))";
+    let run = kit.run(&kit.deploy(guests::preview1("", exits)).await).await;
+    let expected = Failure::Function { message: "exit status 1".into(), permanent: false };
+    assert_eq!(run.failure(), &expected);
     // More than it may have from the beginning.
     let born = r#"(module (memory (export "memory") 300) (func (export "_start")))"#;
     let run = kit.run(&kit.deploy(wat::parse_str(born).unwrap()).await).await;
