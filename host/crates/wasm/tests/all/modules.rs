@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use futures::StreamExt as _;
 use wicket_config::ByteSize;
-use wicket_wasm::{ModuleError, Shape, WasmExecutor, inspect};
+use wicket_wasm::{Compiler, ModuleError, Shape, WasmExecutor, inspect};
 
 use crate::guests;
 use crate::kit::{CHILD_MARK, Kit, config, deployment, digest, service, stream};
@@ -54,6 +55,17 @@ fn inspection_tells_shape_imports_and_needs() {
     assert_eq!(inspect(&guests::event("", "(i32.const 0)")).unwrap().shape, Shape::Event);
     let calls = guests::http("", "(call $send (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))");
     assert!(inspect(&calls).unwrap().needs.iter().any(|need| need.contains("grants.http")));
+    let lists = guests::component(
+        "reader",
+        r#"(module
+        (import "wicketgate:function/buckets@0.1.0" "open" (func (param i32 i32 i32 i32 i32)))
+        (memory (export "memory") 1)
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (unreachable))
+        (func (export "wasi:cli/run@0.2.0#run") (result i32) (i32.const 0)))"#,
+    );
+    assert!(inspect(&lists).unwrap().needs.iter().any(|need| need.contains("grants.read_buckets")));
+    let near = wat::parse_str(r#"(module (func (export "_start_later")))"#).unwrap();
+    assert!(matches!(inspect(&near), Err(ModuleError::NoShape(_))));
 }
 
 #[tokio::test]
@@ -122,6 +134,16 @@ async fn a_compile_bomb_ends_at_its_limits_and_leaves_the_host_alone() {
     assert!(matches!(error, ModuleError::Compile(_) | ModuleError::Malformed(_)), "{error}");
     let works = kit.deploy(guests::hello()).await;
     assert_eq!(kit.get(&works).await.0.unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn a_compiler_that_is_killed_may_have_had_too_little_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let compiler = Compiler { program: "/bin/sh".into(), args: vec!["-c".into(), "kill -9 $$".into()] };
+    let killed = wicket_wasm::WasmConfig { compiler, ..config(dir.path()) };
+    let kit = Kit { executor: WasmExecutor::start(killed).unwrap(), dir };
+    let error = kit.refusal(guests::hello()).await.to_string();
+    assert!(error.contains("short of memory"), "{error}");
 }
 
 #[tokio::test]
