@@ -158,6 +158,32 @@ async fn a_restart_loads_what_was_compiled_before() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_host_left_unfinished_is_removed_at_the_start() {
+    let kit = Kit::start();
+    let hello = kit.deploy(guests::hello()).await;
+    let folders = ["modules", "cache"].map(|name| kit.dir.path().join(name));
+    let count = |dir: &PathBuf| std::fs::read_dir(dir).unwrap().count();
+    let before = folders.each_ref().map(count);
+    // An upload and a compile that never end, and a process that dies with them: nobody cleans up.
+    let never = Box::pin(futures::stream::once(async { Ok(guests::hello().into()) }).chain(futures::stream::pending()));
+    let module = digest(b"another");
+    let mut upload = Box::pin(kit.executor.store_module(&module, never, ByteSize::mib(1)));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while count(&folders[0]) == before[0] {
+        assert!(std::time::Instant::now() < deadline, "no upload begins");
+        let _ = futures::poll!(&mut upload);
+        tokio::task::yield_now().await;
+    }
+    std::mem::forget(upload);
+    let draft = std::fs::read_dir(&folders[0]).unwrap().map(|entry| entry.unwrap().path());
+    let draft = draft.filter(|path| path.extension().is_none_or(|extension| extension != "wasm")).next().unwrap();
+    std::fs::copy(&draft, folders[1].join(draft.file_name().unwrap())).unwrap();
+    let kit = kit.again([7; 32]);
+    assert_eq!(folders.each_ref().map(count), before);
+    assert_eq!(kit.get(&hello).await.0.unwrap().0, 200);
+}
+
+#[tokio::test]
 async fn an_altered_or_foreign_artefact_is_compiled_again() {
     let kit = Kit::start();
     let hello = kit.deploy(guests::hello()).await;
