@@ -5,15 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use wicket_core::{Log, Queue, Receipt};
+use wicket_core::{Log, LogLine, Queue, Receipt};
 use wicket_queue::SqliteQueue;
 
 /// Receipts that may wait for the disk. Beyond this a receipt is dropped and counted: the calls go on.
 const WAITING: usize = 16_384;
 /// Bytes of logs that may wait with them. Beyond this a receipt goes on without its log, which says so.
 const WAITING_LOGS: u64 = 64 << 20;
-/// What a line takes beside its text.
-const LINE: u64 = 64;
 /// Receipts in one transaction.
 const GROUP: usize = 1_024;
 /// How long a receipt waits for others to share its transaction.
@@ -90,12 +88,12 @@ impl Recorder {
 
 /// Memory that a log takes, about.
 fn size(log: &Log) -> u64 {
-    log.lines.iter().map(|line| LINE + line.text.len() as u64).sum()
+    log.lines.iter().map(LogLine::size).sum()
 }
 
 #[cfg(test)]
 mod tests {
-    use wicket_core::{LogLine, LogStream, Timestamp};
+    use wicket_core::{LogStream, Timestamp};
 
     use super::*;
 

@@ -205,6 +205,16 @@ pub struct LogLine {
     pub text: String,
 }
 
+impl LogLine {
+    /// Bytes that a line takes beside its text, about: in memory, and when it is stored or shown.
+    pub const BESIDE: u64 = 64;
+
+    /// Bytes that it takes, about. This is what a log's limit counts, so that empty lines are not free.
+    pub fn size(&self) -> u64 {
+        Self::BESIDE + self.text.len() as u64
+    }
+}
+
 /// Who wrote a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -226,7 +236,7 @@ pub struct LogSink {
 }
 
 impl LogSink {
-    /// An empty log that keeps at most `limit` bytes of text.
+    /// An empty log that keeps lines of at most `limit` bytes, as [`LogLine::size`] counts them.
     pub fn new(limit: u64) -> Self {
         Self { log: Arc::default(), used: Arc::default(), limit }
     }
@@ -234,27 +244,21 @@ impl LogSink {
     /// Adds one line; over the limit it is counted and dropped.
     pub fn line(&self, stream: LogStream, bytes: &[u8]) {
         use std::sync::atomic::Ordering::Relaxed;
-        let size = bytes.len() as u64 + 1;
+        let said = bytes.len() as u64 + 1;
         let mut log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if self.used.load(Relaxed) + size > self.limit {
-            log.dropped += size;
+        let room = self.limit.saturating_sub(self.used.load(Relaxed));
+        // Escapes only make it longer: what has no room as it came is not looked at.
+        if LogLine::BESIDE + bytes.len() as u64 > room {
+            log.dropped += said;
             return;
         }
-        self.used.fetch_add(size, Relaxed);
-        let text = String::from_utf8_lossy(bytes);
-        let text = if text.chars().any(|c| c.is_control() && c != '\t') {
-            text.chars()
-                .flat_map(|c| {
-                    let escape = c.is_control() && c != '\t';
-                    let plain = (!escape).then_some(c);
-                    let escaped = escape.then(|| c.escape_default());
-                    plain.into_iter().chain(escaped.into_iter().flatten())
-                })
-                .collect()
-        } else {
-            text.into_owned()
-        };
-        log.lines.push(LogLine { time: Timestamp::now(), stream, text });
+        let line = LogLine { time: Timestamp::now(), stream, text: escaped(bytes) };
+        if line.size() > room {
+            log.dropped += said;
+            return;
+        }
+        self.used.fetch_add(line.size(), Relaxed);
+        log.lines.push(line);
     }
 
     /// What stands in it now, from line `from` on.
@@ -277,18 +281,48 @@ impl LogSink {
     }
 }
 
+/// Bytes as a text that does nothing to a terminal.
+fn escaped(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    if !text.chars().any(|c| c.is_control() && c != '\t') {
+        return text.into_owned();
+    }
+    text.chars()
+        .flat_map(|c| {
+            let escape = c.is_control() && c != '\t';
+            let plain = (!escape).then_some(c);
+            let escaped = escape.then(|| c.escape_default());
+            plain.into_iter().chain(escaped.into_iter().flatten())
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_log_keeps_its_limit_and_counts_the_rest() {
-        let sink = LogSink::new(10);
+        let sink = LogSink::new(2 * LogLine::BESIDE + 12);
         sink.line(LogStream::Stdout, b"12345");
-        sink.line(LogStream::Stdout, b"123456");
+        sink.line(LogStream::Stdout, b"12345678");
         sink.line(LogStream::Stderr, b"\x1b[");
         let log = sink.take();
-        assert_eq!(log.dropped, 7);
+        assert_eq!(log.dropped, 9);
         assert_eq!(log.lines[1].text, "\\u{1b}[");
+    }
+
+    #[test]
+    fn empty_lines_and_escapes_count_towards_the_limit_of_a_log() {
+        for line in [&b""[..], &[0; 100], &[0xff; 100]] {
+            let sink = LogSink::new(10_000);
+            for _ in 0..10_000 {
+                sink.line(LogStream::Stdout, line);
+            }
+            let log = sink.take();
+            let stored = serde_json::to_vec(&log).unwrap().len();
+            assert!(stored < 25_000, "{stored} bytes of {line:?}");
+            assert_eq!(log.dropped, (10_000 - log.lines.len() as u64) * (line.len() as u64 + 1));
+        }
     }
 }

@@ -11,6 +11,8 @@ use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 use wicket_config::ModuleDigest;
 
+use crate::modules::draft;
+
 type Signature = Hmac<Sha256>;
 
 /// The folder of compiled modules.
@@ -39,7 +41,7 @@ impl Cache {
 
     /// A fresh place for the compiler to write to, in the same folder.
     pub(crate) fn draft(&self) -> io::Result<tempfile::TempPath> {
-        Ok(tempfile::NamedTempFile::new_in(&self.dir)?.into_temp_path())
+        Ok(draft(&self.dir)?.into_temp_path())
     }
 
     /// Signs a draft and keeps it.

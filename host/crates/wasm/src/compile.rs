@@ -69,8 +69,13 @@ pub(crate) async fn compile(compiler: &Compiler, job: &Job) -> Result<(), Module
     }
     use std::os::unix::process::ExitStatusExt as _;
     Err(ModuleError::Compile(match status.signal() {
-        // SIGXCPU; and SIGKILL, which the kernel sends when the first is not heeded or memory is short.
-        Some(24 | 9) => format!("it took longer than {} s of CPU time", job.cpu_seconds),
+        // SIGXCPU.
+        Some(24) => format!("it took longer than {} s of CPU time", job.cpu_seconds),
+        // SIGKILL, which the kernel sends when the other is not heeded or memory is short.
+        Some(9) => format!(
+            "the compiler was killed: the machine is short of memory, or it took longer than {} s of CPU time",
+            job.cpu_seconds
+        ),
         Some(6 | 11) => format!("the compiler ran out of memory or crashed ({status}): {}", last_line(&said)),
         Some(_) | None => format!("the compiler ended with {status}: {}", last_line(&said)),
     }))

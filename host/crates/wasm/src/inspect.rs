@@ -139,7 +139,7 @@ fn start_of(wasm: &[u8]) -> String {
 fn shape_of(component: bool, imports: &[String], exports: &[String]) -> Result<Shape, ModuleError> {
     let exported = |start: &str| exports.iter().any(|name| name.starts_with(start));
     if !component {
-        if exported("_start") {
+        if exports.iter().any(|name| name == "_start") {
             return Ok(Shape::Preview1);
         }
     } else if exported("wicketgate:function/handler@0.1.") {
@@ -165,6 +165,9 @@ fn needs(imports: &[String]) -> Vec<String> {
     let mut needs = Vec::new();
     if imported("wasi:http/outgoing-handler@") || imported("wasi:http/client@") {
         needs.push("outgoing HTTP: reaches only the hosts in `grants.http`".to_owned());
+    }
+    if imported("wicketgate:function/buckets@") {
+        needs.push("buckets: reads only those in `grants.read_buckets`".to_owned());
     }
     if imported("wasi:sockets/") {
         needs.push("sockets: linked, and every use is refused on this host".to_owned());

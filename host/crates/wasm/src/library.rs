@@ -1,6 +1,7 @@
 //! Compiled modules in memory: loaded when first called, let go when idle and others need the room.
 
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
@@ -17,7 +18,7 @@ use crate::cache::{Artefact, Cache};
 use crate::compile::{Job, compile};
 use crate::engine::{Machine, PoolInfo, compatibility};
 use crate::executor::chain;
-use crate::modules::{Modules, blocking};
+use crate::modules::{DRAFT, Modules, blocking};
 use crate::shapes::event::bindings::OfferPre;
 use crate::state::State;
 use crate::ticker::Ticker;
@@ -95,6 +96,9 @@ impl Library {
         };
         std::fs::create_dir_all(&config.modules_dir).map_err(folder(&config.modules_dir))?;
         let plain = Side::start(&config, false)?;
+        for dir in [&config.modules_dir, &config.cache_dir] {
+            remove_drafts(dir).map_err(folder(dir))?;
+        }
         Ok(Self {
             cores: linker::module(&plain.machine.engine).map_err(WasmError::Engine)?,
             ticker: Arc::new(Ticker::start(plain.machine.engine.clone())?),
@@ -265,6 +269,18 @@ impl Library {
         blocking(move || cache.forget(&kept)).await.map_err(ModuleError::io("clean the compile cache"))?;
         self.modules.remove(digest).await
     }
+}
+
+/// Removes what uploads and compiles left unfinished when an earlier host ended. Only one host has these folders, and
+/// this one has begun nothing yet.
+fn remove_drafts(dir: &std::path::Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().as_bytes().starts_with(DRAFT.as_bytes()) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 async fn find(side: &Side, digest: &ModuleDigest) -> Result<Option<Artefact>, ModuleError> {

@@ -60,7 +60,7 @@ const CODES: [Limit; 11] = [
 ];
 
 /// Limits at which the guest is refused something and goes on.
-fn refusal(limit: Limit) -> bool {
+pub(crate) fn refusal(limit: Limit) -> bool {
     matches!(limit, Limit::Memory | Limit::TableElements | Limit::Outgoing)
 }
 

@@ -53,7 +53,7 @@ impl Modules {
         let here = || format!("store the module {digest}");
         let dir = self.dir.clone();
         let mut file =
-            blocking(move || tempfile::NamedTempFile::new_in(dir)).await.map_err(ModuleError::io(here()))?;
+            blocking(move || draft(&dir)).await.map_err(ModuleError::io(here()))?;
         let mut hash = Sha256::new();
         let mut size = 0_u64;
         while let Some(bytes) = body.next().await {
@@ -132,6 +132,14 @@ impl Modules {
         .await
         .map_err(ModuleError::io("list the modules"))
     }
+}
+
+/// How the names of files begin that are not complete.
+pub(crate) const DRAFT: &str = ".tmp";
+
+/// A fresh file for what is not complete.
+pub(crate) fn draft(dir: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new().prefix(DRAFT).tempfile_in(dir)
 }
 
 /// Runs file work where it may block.

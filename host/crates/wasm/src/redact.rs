@@ -1,6 +1,7 @@
 //! Takes secrets out of what a guest says where people read it: its log, and why it failed.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use wicket_core::Deployment;
@@ -8,20 +9,26 @@ use wicket_core::Deployment;
 /// A shorter one stands in too many words to be told from them.
 const SHORTEST: usize = 6;
 const HIDDEN: &[u8] = b"[secret]";
+/// What a guest says of its failure is cut here: it stands in receipts and dead letters.
+const LONGEST_WORDS: usize = 4 << 10;
+/// So much of it is looked through for secrets before that: what is hidden makes it shorter.
+const LOOKED_THROUGH: usize = 64 << 10;
 
 /// Knows a service's secrets.
 #[derive(Clone, Default)]
 pub(crate) struct Redactor(Option<Arc<[Vec<u8>]>>);
 
 impl Redactor {
-    /// For what the guests of a deployment say. Of a secret of several lines, each is hidden.
+    /// For what the guests of a deployment say. Of a secret of several lines, each is hidden, and also as it stands in
+    /// quotes.
     pub(crate) fn of(deployment: &Deployment) -> Self {
         let values = deployment.service.secrets.iter().filter_map(|name| deployment.secrets.get(name));
         let lines = values.flat_map(|value| value.reveal().lines());
-        let mut all: Vec<Vec<u8>> =
-            lines.map(|line| line.trim().as_bytes().to_vec()).filter(|line| line.len() >= SHORTEST).collect();
+        let lines = lines.map(str::trim).filter(|line| line.len() >= SHORTEST);
+        let mut all: Vec<Vec<u8>> = lines.flat_map(|line| [line.into(), quoted(line)]).collect();
         // The longest first: one may be a part of another.
-        all.sort_by_key(|line| std::cmp::Reverse(line.len()));
+        all.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        all.dedup();
         Self((!all.is_empty()).then(|| all.into()))
     }
 
@@ -43,6 +50,48 @@ impl Redactor {
             Cow::Owned(clean) => String::from_utf8_lossy(&clean).into_owned(),
         }
     }
+
+    /// What a guest says of its failure, as a receipt may have it: without the secrets, and not for ever.
+    pub(crate) fn words(&self, said: fmt::Arguments<'_>) -> String {
+        // A secret that begins in the part that stays is whole in what is looked through.
+        let most = LOOKED_THROUGH + self.longest();
+        let mut beginning = Beginning { text: String::new(), most };
+        // An error only says that there was more.
+        let _ = beginning.write_fmt(said);
+        let mut clean = self.text(beginning.text);
+        cut(&mut clean, LONGEST_WORDS);
+        clean
+    }
+
+    /// Bytes of the longest secret.
+    fn longest(&self) -> usize {
+        self.0.iter().flat_map(|all| all.first()).map(Vec::len).max().unwrap_or(0)
+    }
+}
+
+/// A line as Rust shows it in quotes, without these.
+fn quoted(line: &str) -> Vec<u8> {
+    let shown = format!("{line:?}");
+    shown[1..shown.len() - 1].into()
+}
+
+/// The beginning of a text; a guest may say 64 MiB.
+struct Beginning {
+    text: String,
+    most: usize,
+}
+
+impl fmt::Write for Beginning {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let room = self.most - self.text.len();
+        self.text.push_str(&more[..more.floor_char_boundary(room)]);
+        if more.len() > room { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// Cuts a text of the guest's making.
+pub(crate) fn cut(text: &mut String, most: usize) {
+    text.truncate(text.floor_char_boundary(most));
 }
 
 fn find(bytes: &[u8], secret: &[u8]) -> Option<usize> {
@@ -64,7 +113,7 @@ fn replace(bytes: &[u8], secret: &[u8], first: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::Redactor;
+    use super::{LONGEST_WORDS, Redactor};
 
     #[test]
     fn secrets_are_hidden_wherever_they_stand() {
@@ -75,5 +124,13 @@ mod tests {
         assert_eq!(clean("s3crets3cret=s3cret"), "[secret][secret]=[secret]");
         assert_eq!(clean("é s3cret-and-more"), "é [secret]");
         assert_eq!(Redactor::default().text("s3cret".into()), "s3cret");
+    }
+
+    #[test]
+    fn words_are_cut_after_the_secrets_are_hidden() {
+        let redactor = Redactor(Some([b"s3cret".to_vec()].into()));
+        let said = "é".repeat((LONGEST_WORDS - 4) / 2) + "s3cret" + &"x".repeat(1 << 20);
+        let clean = redactor.words(format_args!("{said}"));
+        assert!(clean.ends_with("é[sec") && clean.len() == LONGEST_WORDS, "{clean}");
     }
 }

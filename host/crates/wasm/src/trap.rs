@@ -5,18 +5,23 @@ use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 use wicket_core::{Failure, Limit};
 
-use crate::meter::{Meter, Tripped};
+use crate::meter::{Meter, Tripped, refusal};
+use crate::redact::cut;
 
 /// Frames kept of a backtrace.
 const FRAMES: usize = 64;
+/// Bytes kept of each: the names in it are the module's.
+const LONGEST_FRAME: usize = 1 << 10;
 
 /// Names the failure behind an error of a guest's call.
 pub(crate) fn failure(error: &wasmtime::Error, meter: &Meter) -> Failure {
-    let limit = meter.tripped().or_else(|| limit_of(error));
-    if let Some(limit) = limit {
+    let exit = error.downcast_ref::<I32Exit>();
+    // Who exits has coped with what it was refused, and says itself how it went.
+    let stopped = meter.tripped().filter(|limit| exit.is_none() || !refusal(*limit));
+    if let Some(limit) = stopped.or_else(|| limit_of(error)) {
         return meter.failure(limit);
     }
-    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+    if let Some(exit) = exit {
         return Failure::Function { message: format!("exit status {}", exit.0), permanent: false };
     }
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
@@ -46,5 +51,10 @@ fn limit_of(error: &wasmtime::Error) -> Option<Limit> {
 fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
     let text = backtrace.to_string();
     // The first line is a heading.
-    text.lines().skip(1).take(FRAMES).map(|line| line.trim().to_owned()).collect()
+    let frame = |line: &str| {
+        let mut frame = line.trim().to_owned();
+        cut(&mut frame, LONGEST_FRAME);
+        frame
+    };
+    text.lines().skip(1).take(FRAMES).map(frame).collect()
 }

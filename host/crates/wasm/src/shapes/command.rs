@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
@@ -22,8 +21,6 @@ use crate::{WasmExecutor, trap};
 const LARGEST_VARIABLE: usize = 64 << 10;
 /// Characters of its last line of stderr that a failure repeats.
 const LONGEST_WORDS: usize = 300;
-/// Between two looks at how much a function has written to its output folder.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// Folders of an attempt, below its scratch folder.
 struct Folders {
@@ -195,7 +192,7 @@ async fn call(code: &Code, state: State, meter: &Meter) -> Result<(), Failure> {
 /// Resolves when the output folder holds more than the service may put out.
 async fn flood(output: &Path, meter: &Meter) {
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(input::LOOK).await;
         let folder = output.to_owned();
         // A failed look is made again.
         let used = tokio::task::spawn_blocking(move || input::disk_use(&folder)).await.unwrap_or(0);

@@ -88,7 +88,7 @@ async fn call(pre: &OfferPre<State>, attempt: &Attempt, meter: Arc<Meter>) -> Re
                 types::Failure::Again(message) => (message, false),
                 types::Failure::Never(message) => (message, true),
             };
-            let message = Redactor::of(&attempt.deployment).text(message);
+            let message = Redactor::of(&attempt.deployment).words(format_args!("{message}"));
             Err(Failure::Function { message, permanent })
         }
         Err(error) => Err(trap::failure(&error, &meter)),

@@ -52,7 +52,7 @@ impl std::fmt::Debug for HttpCall {
 
 /// A module, and an instance's place in the pool.
 pub(crate) type Entered = (Arc<Loaded>, OwnedSemaphorePermit);
-/// An answer, or the name of the error that the guest answered with.
+/// An answer, or the error that the guest answered with, as people may read it.
 type Said = Result<Response<WasiBody>, String>;
 /// Where the guest's answer appears.
 type Slot = Arc<Mutex<Option<Said>>>;

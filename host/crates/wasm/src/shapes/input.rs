@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -20,6 +23,8 @@ const LONGEST_NAME: usize = 200;
 const MOST_FILES: usize = 10_000;
 /// Folders may be nested this deep in its output.
 const DEEPEST: usize = 64;
+/// Between two looks at how much a function has written to its output folder.
+pub(crate) const LOOK: Duration = Duration::from_millis(250);
 
 /// What an object's failure means for the attempt.
 pub(crate) fn failure(error: &ObjectError, meter: &Meter) -> Failure {
@@ -143,7 +148,7 @@ fn walk(dir: &Path, below: &str, depth: usize, made: &mut Vec<Made>) -> io::Resu
 
 /// Bytes on disk below a folder: how much a running function has written so far.
 pub(crate) fn disk_use(dir: &Path) -> u64 {
-    let mut total = 0_u64;
+    let mut total = unlinked(dir);
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(folder) else { continue };
@@ -158,6 +163,41 @@ pub(crate) fn disk_use(dir: &Path) -> u64 {
         }
     }
     total
+}
+
+/// A file that this process has open and that is in no folder any more. Linux shows it under the name it had.
+struct Unlinked {
+    was: PathBuf,
+    bytes: u64,
+}
+
+/// Bytes of the files below a folder that were removed and are still open: a function may go on writing to them.
+fn unlinked(dir: &Path) -> u64 {
+    static LAST: Mutex<(Option<Instant>, Vec<Unlinked>)> = Mutex::new((None, Vec::new()));
+    let Ok(dir) = dir.canonicalize() else { return 0 };
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    // One look serves all functions that run: it is at all files that this process has open.
+    if last.0.is_none_or(|at| at.elapsed() > LOOK / 2) {
+        *last = (Some(Instant::now()), all_unlinked());
+    }
+    let below = last.1.iter().filter(|file| file.was.starts_with(&dir));
+    below.fold(0, |total, file| total.saturating_add(file.bytes))
+}
+
+fn all_unlinked() -> Vec<Unlinked> {
+    let mut seen = HashSet::new();
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    let file = |entry: std::fs::DirEntry| {
+        let was = std::fs::read_link(entry.path()).ok()?;
+        if !was.as_os_str().as_bytes().ends_with(b" (deleted)") {
+            return None;
+        }
+        // This one follows the link.
+        let data = std::fs::metadata(entry.path()).ok()?;
+        let new = data.nlink() == 0 && seen.insert((data.dev(), data.ino()));
+        new.then(|| Unlinked { was, bytes: data.blocks().saturating_mul(512) })
+    };
+    entries.flatten().filter_map(file).collect()
 }
 
 fn media_type(name: &str) -> Option<&'static str> {

@@ -28,6 +28,8 @@ pub(crate) struct Kit {
 pub(crate) struct Buckets {
     pub(crate) objects: Mutex<BTreeMap<String, Bytes>>,
     pub(crate) staged: Mutex<BTreeMap<String, (Option<String>, Bytes)>>,
+    /// Bytes of every piece of an output, as it came.
+    pub(crate) pieces: Mutex<Vec<usize>>,
 }
 
 /// An answer or why there is none, the report to come, and the log.
@@ -288,7 +290,9 @@ impl Outputs for Buckets {
     ) -> Result<u64, ObjectError> {
         let mut bytes = Vec::new();
         while let Some(part) = body.next().await {
-            bytes.extend_from_slice(&part.unwrap());
+            let part = part.unwrap();
+            self.pieces.lock().unwrap().push(part.len());
+            bytes.extend_from_slice(&part);
         }
         let size = bytes.len() as u64;
         self.staged.lock().unwrap().insert(name.as_str().to_owned(), (content_type, bytes.into()));

@@ -102,6 +102,10 @@ async fn memory_ends_at_its_limit_and_a_guest_that_copes_goes_on() {
     let copes = "(drop (memory.grow (i32.const 30000)))";
     let run = kit.run(&kit.deploy(guests::preview1("", copes)).await).await;
     assert!(run.report.result.is_ok(), "{run:?}");
+    let exits = "(drop (memory.grow (i32.const 30000))) (call $exit (i32.const 1))";
+    let run = kit.run(&kit.deploy(guests::preview1("", exits)).await).await;
+    let expected = Failure::Function { message: "exit status 1".into(), permanent: false };
+    assert_eq!(run.failure(), &expected);
     // More than it may have from the beginning.
     let born = r#"(module (memory (export "memory") 300) (func (export "_start")))"#;
     let run = kit.run(&kit.deploy(wat::parse_str(born).unwrap()).await).await;
@@ -319,7 +323,7 @@ async fn a_log_keeps_its_limit_and_the_guest_goes_on() {
     let run =
         kit.run(&kit.deploy(guests::preview1(r#"(data (i32.const 1024) "hello\n")"#, chatty)).await).await;
     assert!(run.report.result.is_ok());
-    assert!(run.log.len() > 500 && run.log.len() < 700, "{}", run.log.len());
+    assert!(run.log.len() > 50 && run.log.len() < 70, "{}", run.log.len());
 }
 
 #[tokio::test]
@@ -369,6 +373,14 @@ async fn standard_output_and_files_end_at_the_output_limit() {
     let file = file.replace("(i32.const 20)", "(i32.const -1)");
     let patient = |service: &mut wicket_config::Service| service.limits.cpu_time = Span::secs(60);
     let floods = kit.deploy_with(guests::preview1(name, &file), patient).await;
+    assert_eq!(kit.run(&floods).await.limit(), Limit::Output);
+    // To a file that is in no folder any more.
+    let hidden = file.replace(
+        "(loop $l",
+        "(drop (call $unlink (i32.const 4) (i32.const 1024) (i32.const 5)))
+        (loop $l",
+    );
+    let floods = kit.deploy_with(guests::preview1(name, &hidden), patient).await;
     assert_eq!(kit.run(&floods).await.limit(), Limit::Output);
 }
 

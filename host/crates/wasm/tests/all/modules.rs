@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use futures::StreamExt as _;
 use wicket_config::ByteSize;
-use wicket_wasm::{ModuleError, Shape, WasmExecutor, inspect};
+use wicket_wasm::{Compiler, ModuleError, Shape, WasmExecutor, inspect};
 
 use crate::guests;
 use crate::kit::{CHILD_MARK, Kit, config, deployment, digest, service, stream};
@@ -54,6 +55,17 @@ fn inspection_tells_shape_imports_and_needs() {
     assert_eq!(inspect(&guests::event("", "(i32.const 0)")).unwrap().shape, Shape::Event);
     let calls = guests::http("", "(call $send (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))");
     assert!(inspect(&calls).unwrap().needs.iter().any(|need| need.contains("grants.http")));
+    let lists = guests::component(
+        "reader",
+        r#"(module
+        (import "wicketgate:function/buckets@0.1.0" "open" (func (param i32 i32 i32 i32 i32)))
+        (memory (export "memory") 1)
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (unreachable))
+        (func (export "wasi:cli/run@0.2.0#run") (result i32) (i32.const 0)))"#,
+    );
+    assert!(inspect(&lists).unwrap().needs.iter().any(|need| need.contains("grants.read_buckets")));
+    let near = wat::parse_str(r#"(module (func (export "_start_later")))"#).unwrap();
+    assert!(matches!(inspect(&near), Err(ModuleError::NoShape(_))));
 }
 
 #[tokio::test]
@@ -125,6 +137,16 @@ async fn a_compile_bomb_ends_at_its_limits_and_leaves_the_host_alone() {
 }
 
 #[tokio::test]
+async fn a_compiler_that_is_killed_may_have_had_too_little_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let compiler = Compiler { program: "/bin/sh".into(), args: vec!["-c".into(), "kill -9 $$".into()] };
+    let killed = wicket_wasm::WasmConfig { compiler, ..config(dir.path()) };
+    let kit = Kit { executor: WasmExecutor::start(killed).unwrap(), dir };
+    let error = kit.refusal(guests::hello()).await.to_string();
+    assert!(error.contains("short of memory"), "{error}");
+}
+
+#[tokio::test]
 async fn a_restart_loads_what_was_compiled_before() {
     let kit = Kit::start();
     let hello = kit.deploy(guests::hello()).await;
@@ -133,6 +155,32 @@ async fn a_restart_loads_what_was_compiled_before() {
     assert_eq!(kit.executor.stats().loaded, 0);
     assert_eq!(kit.get(&hello).await.0.unwrap().0, 200);
     assert_eq!(std::fs::metadata(&kit.artefacts()[0]).unwrap().modified().unwrap(), written);
+}
+
+#[tokio::test]
+async fn what_an_earlier_host_left_unfinished_is_removed_at_the_start() {
+    let kit = Kit::start();
+    let hello = kit.deploy(guests::hello()).await;
+    let folders = ["modules", "cache"].map(|name| kit.dir.path().join(name));
+    let count = |dir: &PathBuf| std::fs::read_dir(dir).unwrap().count();
+    let before = folders.each_ref().map(count);
+    // An upload and a compile that never end, and a process that dies with them: nobody cleans up.
+    let never = Box::pin(futures::stream::once(async { Ok(guests::hello().into()) }).chain(futures::stream::pending()));
+    let module = digest(b"another");
+    let mut upload = Box::pin(kit.executor.store_module(&module, never, ByteSize::mib(1)));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while count(&folders[0]) == before[0] {
+        assert!(std::time::Instant::now() < deadline, "no upload begins");
+        let _ = futures::poll!(&mut upload);
+        tokio::task::yield_now().await;
+    }
+    std::mem::forget(upload);
+    let draft = std::fs::read_dir(&folders[0]).unwrap().map(|entry| entry.unwrap().path());
+    let draft = draft.filter(|path| path.extension().is_none_or(|extension| extension != "wasm")).next().unwrap();
+    std::fs::copy(&draft, folders[1].join(draft.file_name().unwrap())).unwrap();
+    let kit = kit.again([7; 32]);
+    assert_eq!(folders.each_ref().map(count), before);
+    assert_eq!(kit.get(&hello).await.0.unwrap().0, 200);
 }
 
 #[tokio::test]

@@ -162,6 +162,52 @@ async fn a_secret_that_a_guest_prints_is_not_in_its_log_nor_in_its_failure() {
     );
 }
 
+/// Where there are only zeros.
+const ZEROS: usize = 2 << 16;
+
+/// An event handler that fails with so many zeros.
+fn fails_with(len: usize) -> Vec<u8> {
+    let code = format!(
+        "(drop (memory.grow (i32.const 100)))
+        (i32.store8 (i32.const 512) (i32.const 1)) (i32.store8 (i32.const 516) (i32.const 0))
+        (i32.store (i32.const 520) (i32.const {ZEROS})) (i32.store (i32.const 524) (i32.const {len})) (i32.const 512)"
+    );
+    guests::event("", &code)
+}
+
+/// An HTTP handler that answers with an internal error, in these bytes of its memory.
+fn errs_with(at: usize, len: usize) -> Vec<u8> {
+    guests::http(
+        r#"(data (i32.const 1024) "a s3cret!")"#,
+        // The last case of error-code, its text's option, and that.
+        &format!(
+            "(drop (memory.grow (i32.const 100)))
+            (call $set (local.get $out) (i32.const 1) (i32.const 38) (i32.const 1) (i64.const {at}) (i32.const {len})
+            (i32.const 0) (i32.const 0) (i32.const 0))"
+        ),
+    )
+}
+
+#[tokio::test]
+async fn what_a_guest_says_of_its_failure_is_short_and_without_secrets() {
+    let kit = Kit::start();
+    let with_secret = |service: &mut wicket_config::Service| service.secrets.push("TOKEN".into());
+    let message = |run: &crate::kit::Run| match run.failure() {
+        Failure::Function { message, .. } => message.clone(),
+        other => panic!("{other}"),
+    };
+    let long = kit.deploy_with(fails_with(6 << 20), with_secret).await;
+    assert_eq!(message(&kit.run(&long).await).len(), 4 << 10);
+    let long = kit.deploy_with(errs_with(ZEROS, 6 << 20), with_secret).await;
+    let said = message(&kit.run(&long).await);
+    assert!(said.len() < 5 << 10 && said.contains("InternalError"), "{} bytes", said.len());
+    let (answer, _) = kit.get(&long).await;
+    assert!(answer.unwrap_err().len() < 5 << 10);
+    let secret = kit.deploy_with(errs_with(1024, 9), with_secret).await;
+    let said = message(&kit.run(&secret).await);
+    assert!(said.contains("a [secret]!"), "{said}");
+}
+
 #[tokio::test]
 async fn a_joined_command_gets_all_parts_in_one_folder() {
     let kit = Kit::start();
@@ -235,6 +281,29 @@ async fn an_event_handler_reads_objects_and_writes_outputs() {
     assert_eq!(run.outputs["made"], (Some("text/plain".into()), Bytes::from_static(b"pixels")));
     assert_eq!(run.log, ["warn: made"]);
     assert_eq!((run.report.usage.bytes_in, run.report.usage.bytes_out), (6, 12));
+}
+
+#[tokio::test]
+async fn outputs_are_staged_while_they_are_written() {
+    let kit = Kit::start();
+    // Two outputs, of which neither is finished.
+    let writes = guests::event(
+        r#"(data (i32.const 1024) "ab")"#,
+        "(local $a i32) (local $b i32) (drop (memory.grow (i32.const 10)))
+        (local.set $a (call $output (i32.const 1024) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (local.set $b (call $output (i32.const 1025) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (call $write (local.get $a) (i32.const 0) (i32.const 400000) (i32.const 64))
+        (call $write (local.get $b) (i32.const 0) (i32.const 400000) (i32.const 64))
+        (call $write (local.get $a) (i32.const 0) (i32.const 10) (i32.const 64))
+        (i32.store8 (i32.const 512) (i32.const 0)) (i32.store (i32.const 520) (i32.const 0)) (i32.const 512)",
+    );
+    let buckets = Arc::new(Buckets::default());
+    let run = kit.execute(&kit.deploy(writes).await, created("in/x"), buckets.clone()).await;
+    assert_eq!(run.report.usage.bytes_out, 800_010);
+    assert!(run.report.result.is_ok() && run.outputs.is_empty(), "{run:?}");
+    let pieces = buckets.pieces.lock().unwrap().clone();
+    let (held, most) = (800_010 - pieces.iter().sum::<usize>(), *pieces.iter().max().unwrap());
+    assert!(most <= 64 << 10 && held <= 2 * (64 << 10), "{held} held, {most} at once");
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ use crate::state::State;
 
 /// Bytes of one read, whatever the guest asks for.
 const LARGEST_READ: usize = 1 << 20;
+/// Bytes of an output that wait for the one who stages it.
+const PIECE: usize = 64 << 10;
 /// Objects of one listing, whatever the guest asks for.
 const LONGEST_LISTING: u32 = 1000;
 
@@ -145,7 +147,7 @@ impl outputs::HostOutput for State {
     ) -> wasmtime::Result<Resource<Output>> {
         let outputs = self.outputs.clone();
         let outputs = outputs.ok_or_else(|| wasmtime::format_err!("only an event handler has outputs"))?;
-        let (writer, reader) = mpsc::channel(2);
+        let (writer, reader) = mpsc::channel(1);
         let staging = Box::pin(async move {
             let name = OutputName::try_from(name)?;
             outputs.stage(name, content_type, Box::pin(ReceiverStream::new(reader))).await
@@ -156,22 +158,28 @@ impl outputs::HostOutput for State {
     async fn write(&mut self, output: Resource<Output>, bytes: Vec<u8>) -> Told<()> {
         self.meter.wrote(bytes.len() as u64)?;
         let Output { writer, staging } = self.table.get_mut(&output)?;
-        if bytes.is_empty() {
-            return Ok(Ok(()));
-        }
-        tokio::select! {
-            biased;
-            sent = writer.send(Ok(bytes.into())) => {
-                Ok(sent.map_err(|_| "the output was given up before".to_owned()))
+        for piece in bytes.chunks(PIECE) {
+            // A copy: a part of the guest's bytes would keep all of them.
+            let piece = Bytes::copy_from_slice(piece);
+            tokio::select! {
+                // The staging first: it takes the piece before, so that no more than one waits.
+                biased;
+                // It reads to the end of the stream, which is not there yet: it can only have failed.
+                ended = &mut *staging => {
+                    let said =
+                        ended.err().map_or_else(|| "the output ended early".to_owned(), |error| chain(&error));
+                    // A future that is over must not be asked again.
+                    *staging = over(said.clone());
+                    return Ok(Err(said));
+                }
+                sent = writer.send(Ok(piece)) => {
+                    if sent.is_err() {
+                        return Ok(Err("the output was given up before".to_owned()));
+                    }
+                }
             }
-            // It reads to the end of the stream, which is not there yet: it can only have failed.
-            ended = &mut *staging => {
-                let said = ended.err().map_or_else(|| "the output ended early".to_owned(), |error| chain(&error));
-                // A future that is over must not be asked again.
-                *staging = over(said.clone());
-                Ok(Err(said))
-            }
         }
+        Ok(Ok(()))
     }
 
     async fn finish(&mut self, output: Resource<Output>) -> Told<()> {

@@ -106,7 +106,7 @@ async fn judge(response: Answer, meter: &Meter, secrets: &Redactor) -> Result<Re
             status: Some(i32::from(status.as_u16())),
         });
     }
-    let said = secrets.text(String::from_utf8_lossy(&collected).into_owned());
+    let said = secrets.words(format_args!("{}", String::from_utf8_lossy(&collected)));
     let said: String = said.chars().take(LONGEST_REFUSAL).collect();
     let message = format!("it answered {status}: {said}").trim_end_matches([':', ' ']).to_owned();
     Err(Failure::Function { message, permanent: status.is_client_error() })

@@ -17,6 +17,7 @@ use super::{Entered, Said, Slot};
 use crate::AnswerBody;
 use crate::library::Code;
 use crate::meter::Meter;
+use crate::redact::Redactor;
 use crate::state::State;
 use crate::trap;
 
@@ -140,10 +141,11 @@ async fn handle_02(
         Some("https") => Scheme02::Https,
         Some(_) | None => Scheme02::Http,
     };
+    let deployment = store.data().deployment.clone();
     let mut http = store.data_mut().http();
     let request = http.new_incoming_request(scheme, request)?;
     let out = http.new_response_outparam_from_callback(move |said| {
-        say(&slot, said.map_err(|code| format!("{code:?}")));
+        say(&slot, said.map_err(|code| Redactor::of(&deployment).words(format_args!("{code:?}"))));
     })?;
     proxy.wasi_http_incoming_handler().call_handle(store, request, out).await
 }
@@ -154,6 +156,7 @@ async fn handle_03(
     request: Request<Limited>,
     slot: Slot,
 ) -> wasmtime::Result<()> {
+    let deployment = store.data().deployment.clone();
     let http = store.data_mut().http();
     let (request, sent) = p3::Request::from_http(http.hooks, absolute(request));
     let request = http.table.push(request)?;
@@ -164,7 +167,7 @@ async fn handle_03(
                 let response = access.get().table.delete(response)?;
                 response.into_http(access, sent)
             })?),
-            Err(code) => Err(format!("{code:?}")),
+            Err(code) => Err(Redactor::of(&deployment).words(format_args!("{code:?}"))),
         };
         say(&slot, said);
         // It may go on after it returned: its body, or whatever else it began.
