@@ -239,6 +239,15 @@ async fn a_presigned_url_opens_one_object_for_a_while() {
     let request = format!("PUT {path} HTTP/1.1\r\n{host}{source}content-length: 0\r\n\r\n");
     let refused = raw::exchange(endpoint.address, &[request.as_bytes()], false).await;
     assert_eq!(refused.code(), "403 AccessDenied");
+    // Also under another spelling of the same name, and not when the URL says two things.
+    let encoded = path.replace("X-Amz-SignedHeaders", "X-Amz-Signed%48eaders");
+    let request = format!("PUT {encoded} HTTP/1.1\r\n{host}{source}content-length: 0\r\n\r\n");
+    let refused = raw::exchange(endpoint.address, &[request.as_bytes()], false).await;
+    assert_eq!(refused.code(), "403 AccessDenied", "{encoded}");
+    let twice = format!("{path}&X-Amz-Signed%48eaders=host%3Bx-amz-copy-source");
+    let request = format!("PUT {twice} HTTP/1.1\r\n{host}{source}content-length: 0\r\n\r\n");
+    let refused = raw::exchange(endpoint.address, &[request.as_bytes()], false).await;
+    assert_eq!(refused.code(), "400 AuthorizationQueryParametersError", "{twice}");
     let get = endpoint.client.get_object().bucket("photos").key("a b").presigned(week).await.unwrap();
     let path = get.uri().split_once(&endpoint.address.to_string()).unwrap().1.to_owned();
     let request = format!("GET {path} HTTP/1.1\r\n{host}\r\n");
