@@ -15,6 +15,7 @@ use s3s::{Body, HttpError, S3Error, S3Result, s3_error};
 use wicket_config::BucketName;
 
 use super::arriving::Arriving;
+use super::buckets::REGION;
 use super::protocol::Protocol;
 use crate::{Keys, LocalBuckets};
 
@@ -26,6 +27,9 @@ const DRAIN: u64 = 8 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Longest life of a presigned URL, as in S3.
 const PRESIGNED: u32 = 7 * 86_400;
+
+/// What signatures are for.
+const SERVICE: &str = "s3";
 
 /// The protocol, and what stands before it.
 pub(crate) struct Front {
@@ -132,7 +136,14 @@ fn complete(xml: &[u8], id: &str) -> Option<String> {
         _ => "the request was refused",
     };
     let message = if message.is_empty() { String::new() } else { format!("<Message>{message}</Message>") };
-    Some(format!("{before}<Error><Code>{code}</Code>{message}{rest}<RequestId>{id}</RequestId></Error>"))
+    // From here clients learn with which region to try again.
+    let region = match code {
+        "AuthorizationHeaderMalformed" => format!("<Region>{REGION}</Region>"),
+        _ => String::new(),
+    };
+    Some(format!(
+        "{before}<Error><Code>{code}</Code>{message}{rest}{region}<RequestId>{id}</RequestId></Error>"
+    ))
 }
 
 /// What the protocol crate would take, and this host does not.
@@ -189,6 +200,9 @@ fn refused_url(query: &BTreeMap<Cow<'_, str>, Cow<'_, str>>, headers: &HeaderMap
             "X-Amz-Expires must be less than a week (in seconds) that is 604800"
         ));
     }
+    if let Some(wrong) = value("X-Amz-Credential").and_then(out_of_scope) {
+        return Some(s3_error!(AuthorizationQueryParametersError, "X-Amz-Credential: {wrong}"));
+    }
     // Clients send the hash of a presigned body beside the URL, and the host checks the body against it.
     let may_be_unsigned = |name: &str| name == "x-amz-content-sha256";
     value("X-Amz-SignedHeaders").and_then(|signed| unsigned(headers, signed, may_be_unsigned))
@@ -196,6 +210,12 @@ fn refused_url(query: &BTreeMap<Cow<'_, str>, Cow<'_, str>>, headers: &HeaderMap
 
 fn refused_header(headers: &HeaderMap) -> Option<S3Error> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    if let Some(wrong) = field(text, "Credential=").and_then(out_of_scope) {
+        return Some(s3_error!(
+            AuthorizationHeaderMalformed,
+            "the authorization header is malformed: {wrong}"
+        ));
+    }
     field(text, "SignedHeaders=").and_then(|signed| unsigned(headers, signed, |_| false))
 }
 
@@ -203,6 +223,19 @@ fn refused_header(headers: &HeaderMap) -> Option<S3Error> {
 fn field<'h>(header: &'h str, name: &str) -> Option<&'h str> {
     let fields = header.strip_prefix("AWS4-HMAC-SHA256")?;
     fields.split(',').find_map(|field| field.trim().strip_prefix(name))
+}
+
+/// What is wrong with the scope of a signature (`key/date/region/service/aws4_request`), which is where it was meant to
+/// be used. One that is no scope at all is the protocol crate's to refuse.
+fn out_of_scope(credential: &str) -> Option<String> {
+    let [_key, _date, region, service, _end] = credential.split('/').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let wrong = |what, told: &str, wanted| format!("the {what} `{told}` is wrong; expecting `{wanted}`");
+    if region != REGION {
+        return Some(wrong("region", region, REGION));
+    }
+    (service != SERVICE).then(|| wrong("service", service, SERVICE))
 }
 
 /// Tells of a header that changes what the request means (the source of a copy, say) and is not among the signed ones:
