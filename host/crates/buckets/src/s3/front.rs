@@ -16,6 +16,7 @@ use wicket_config::BucketName;
 
 use super::arriving::Arriving;
 use super::buckets::REGION;
+use super::endpoint::EndpointLimits;
 use super::protocol::Protocol;
 use crate::{Keys, LocalBuckets};
 
@@ -62,15 +63,15 @@ impl NameValidation for Names {
 }
 
 impl Front {
-    pub(crate) fn new(buckets: Arc<LocalBuckets>, keys: &Keys, patience: Duration) -> Self {
-        let mut builder = S3ServiceBuilder::new(Protocol::new(buckets));
+    pub(crate) fn new(buckets: Arc<LocalBuckets>, keys: &Keys, limits: &EndpointLimits) -> Self {
+        let mut builder = S3ServiceBuilder::new(Protocol::new(buckets, limits));
         // With keys set, the protocol refuses who does not sign.
         builder.set_auth(Auth { access: keys.access().to_owned(), secret: keys.secret().into() });
         builder.set_validation(Names);
         let mut config = S3Config::default();
         config.xml_max_body_size = XML;
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        Self { service: builder.build(), patience }
+        Self { service: builder.build(), patience: limits.body }
     }
 
     /// Answers one request.
