@@ -9,22 +9,28 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Sleep, sleep};
 
 use super::rechunk::Rechunk;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// The client sends nothing any more.
+/// So much of a body comes within its patience, or its end. Less is a client that only holds a place.
+const LEAST: usize = 16 << 10;
+
+/// The client sends too little, or nothing any more.
 #[derive(Debug, thiserror::Error)]
-#[error("nothing of the body came for {0:?}")]
+#[error("less than {LEAST} bytes of the body came within {0:?}")]
 pub(crate) struct Stalled(Duration);
 
 /// A body on its way in.
 pub(crate) struct Arriving {
     body: Option<Incoming>,
     patience: Duration,
-    late: Pin<Box<Sleep>>,
+    /// Runs from when something was waited for until enough has come.
+    late: Option<Pin<Box<Sleep>>>,
+    /// Bytes that came meanwhile.
+    came: usize,
     rechunk: Option<Rechunk>,
     ready: VecDeque<Bytes>,
     asked: bool,
@@ -49,7 +55,8 @@ impl Arriving {
         let arriving = Self {
             body: Some(body),
             patience,
-            late: Box::pin(tokio::time::sleep(patience)),
+            late: None,
+            came: 0,
             rechunk: is_chunked.then(Rechunk::new),
             ready: VecDeque::new(),
             asked: false,
@@ -70,16 +77,13 @@ impl Body for Arriving {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             let Some(body) = &mut this.body else { return Poll::Ready(None) };
-            if !this.asked {
-                this.asked = true;
-                this.late.as_mut().reset(Instant::now() + this.patience);
-            }
+            this.asked = true;
             let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
-                ready!(this.late.as_mut().poll(cx));
+                let late = this.late.get_or_insert_with(|| Box::pin(sleep(this.patience)));
+                ready!(late.as_mut().poll(cx));
                 this.body = None;
                 return Poll::Ready(Some(Err(Stalled(this.patience).into())));
             };
-            this.late.as_mut().reset(Instant::now() + this.patience);
             let frame = match frame {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => {
@@ -93,6 +97,11 @@ impl Body for Arriving {
             };
             // Trailers of HTTP itself carry nothing for us.
             let Ok(bytes) = frame.into_data() else { continue };
+            this.came += bytes.len();
+            if this.came >= LEAST {
+                this.came = 0;
+                this.late = None;
+            }
             match &mut this.rechunk {
                 Some(rechunk) => rechunk.feed(bytes, &mut this.ready)?,
                 None => return Poll::Ready(Some(Ok(Frame::data(bytes)))),

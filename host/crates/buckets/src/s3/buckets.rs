@@ -12,7 +12,7 @@ use super::error::{answer, not_offered};
 use super::protocol::Protocol;
 
 /// The one region there is.
-const REGION: &str = "us-east-1";
+pub(super) const REGION: &str = "us-east-1";
 
 impl Protocol {
     pub(super) async fn all_buckets(

@@ -22,9 +22,11 @@ use crate::{Keys, LocalBuckets};
 pub struct EndpointLimits {
     /// Connections at once; who comes then waits in the kernel's queue.
     pub connections: usize,
+    /// Uploads of more than 64 KiB at once; who comes then waits as long as for a body, and is told to slow down.
+    pub uploads: usize,
     /// For the head of a request, and between two requests.
     pub head: Duration,
-    /// For the next bytes of a body.
+    /// For the next 16 KiB of a body, or its end.
     pub body: Duration,
     /// For a client that takes nothing of an answer.
     pub write: Duration,
@@ -33,7 +35,7 @@ pub struct EndpointLimits {
 impl Default for EndpointLimits {
     fn default() -> Self {
         let patience = Duration::from_secs(60);
-        Self { connections: 512, head: patience, body: patience, write: patience }
+        Self { connections: 512, uploads: 64, head: patience, body: patience, write: patience }
     }
 }
 
@@ -64,7 +66,7 @@ impl S3Endpoint {
     /// all connections at once.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let limits = self.limits;
-        let front = Arc::new(Front::new(self.buckets, &self.keys, limits.body));
+        let front = Arc::new(Front::new(self.buckets, &self.keys, &limits));
         let slots = Arc::new(Semaphore::new(limits.connections));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(limits.head);

@@ -74,8 +74,8 @@ fn body(source: &std::io::Error) -> S3Error {
         let mut error = S3Error::with_message(S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()), text);
         error.set_status_code(StatusCode::BAD_REQUEST);
         error
-    } else if text.contains("nothing of the body came") {
-        s3_error!(RequestTimeout, "nothing of the body came for too long: nothing was stored")
+    } else if text.contains("bytes of the body came within") {
+        s3_error!(RequestTimeout, "the body came too slowly: nothing was stored")
     } else if text.contains("a signed chunk of") {
         s3_error!(InvalidRequest, "a signed chunk of the body is larger than 16 MiB: nothing was stored")
     } else {

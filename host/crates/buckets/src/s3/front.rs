@@ -1,5 +1,7 @@
 //! A request before and after the protocol: what is refused at the door, and how an answer gets out.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use s3s::{Body, HttpError, S3Error, S3Result, s3_error};
 use wicket_config::BucketName;
 
 use super::arriving::Arriving;
+use super::buckets::REGION;
+use super::endpoint::EndpointLimits;
 use super::protocol::Protocol;
 use crate::{Keys, LocalBuckets};
 
@@ -24,6 +28,9 @@ const DRAIN: u64 = 8 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Longest life of a presigned URL, as in S3.
 const PRESIGNED: u32 = 7 * 86_400;
+
+/// What signatures are for.
+const SERVICE: &str = "s3";
 
 /// The protocol, and what stands before it.
 pub(crate) struct Front {
@@ -56,15 +63,15 @@ impl NameValidation for Names {
 }
 
 impl Front {
-    pub(crate) fn new(buckets: Arc<LocalBuckets>, keys: &Keys, patience: Duration) -> Self {
-        let mut builder = S3ServiceBuilder::new(Protocol::new(buckets));
+    pub(crate) fn new(buckets: Arc<LocalBuckets>, keys: &Keys, limits: &EndpointLimits) -> Self {
+        let mut builder = S3ServiceBuilder::new(Protocol::new(buckets, limits));
         // With keys set, the protocol refuses who does not sign.
         builder.set_auth(Auth { access: keys.access().to_owned(), secret: keys.secret().into() });
         builder.set_validation(Names);
         let mut config = S3Config::default();
         config.xml_max_body_size = XML;
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        Self { service: builder.build(), patience }
+        Self { service: builder.build(), patience: limits.body }
     }
 
     /// Answers one request.
@@ -130,36 +137,31 @@ fn complete(xml: &[u8], id: &str) -> Option<String> {
         _ => "the request was refused",
     };
     let message = if message.is_empty() { String::new() } else { format!("<Message>{message}</Message>") };
-    Some(format!("{before}<Error><Code>{code}</Code>{message}{rest}<RequestId>{id}</RequestId></Error>"))
+    // From here clients learn with which region to try again.
+    let region = match code {
+        "AuthorizationHeaderMalformed" => format!("<Region>{REGION}</Region>"),
+        _ => String::new(),
+    };
+    Some(format!(
+        "{before}<Error><Code>{code}</Code>{message}{rest}{region}<RequestId>{id}</RequestId></Error>"
+    ))
 }
 
 /// What the protocol crate would take, and this host does not.
 fn refusal(request: &Request<Incoming>) -> Option<S3Error> {
     let headers = request.headers();
-    let query = request.uri().query().unwrap_or_default();
-    let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let old = headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS "));
     // It holds for ever, for whoever saw it. Presigned URLs of this version end, and boto3 still makes them.
     if old {
         return Some(s3_error!(InvalidRequest, "headers are to be signed with version 4 (AWS4-HMAC-SHA256)"));
     }
-    if value("X-Amz-Expires")
-        .is_some_and(|seconds| seconds.parse::<u32>().is_ok_and(|seconds| seconds > PRESIGNED))
-    {
-        return Some(s3_error!(
-            AuthorizationQueryParametersError,
-            "X-Amz-Expires must be less than a week (in seconds) that is 604800"
-        ));
-    }
-    if let Some(signed) = value("X-Amz-SignedHeaders").map(str::to_owned).or_else(|| signed_headers(headers))
-    {
-        let is_presigned = value("X-Amz-SignedHeaders").is_some();
-        if let Some(name) = unsigned(headers, &signed, is_presigned) {
-            return Some(s3_error!(
-                AccessDenied,
-                "the header `{name}` is part of the request and was not signed"
-            ));
-        }
+    let refused = match presigned(request.uri().query().unwrap_or_default()) {
+        Ok(query) if query.contains_key("X-Amz-Signature") => refused_url(&query, headers),
+        Ok(_) => refused_header(headers),
+        Err(error) => Some(error),
+    };
+    if refused.is_some() {
+        return refused;
     }
     let form = headers.get(header::CONTENT_TYPE).is_some_and(|value| {
         value.as_bytes().get(..19).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/form-data"))
@@ -178,23 +180,73 @@ fn refusal(request: &Request<Incoming>) -> Option<S3Error> {
     None
 }
 
-/// The names of the signed headers, as the `Authorization` header of version 4 tells them.
-fn signed_headers(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("AWS4-HMAC-SHA256")?;
-    let named = text.split(',').find_map(|part| part.trim().strip_prefix("SignedHeaders="))?;
-    Some(named.to_owned())
+/// What a presigned URL says of its signature: names and values decoded, as the protocol crate reads them. An encoded
+/// name would otherwise be one thing here and another there.
+fn presigned(query: &str) -> S3Result<BTreeMap<Cow<'_, str>, Cow<'_, str>>> {
+    let mut told = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if name.starts_with("X-Amz-") && told.insert(name.clone(), value).is_some() {
+            return Err(s3_error!(AuthorizationQueryParametersError, "`{name}` stands twice in the query"));
+        }
+    }
+    Ok(told)
 }
 
-/// A header that changes what the request means (the source of a copy, say) and is not among the signed ones: whoever
-/// got hold of a presigned URL may have added it.
-fn unsigned(headers: &HeaderMap, signed: &str, is_presigned: bool) -> Option<String> {
-    let signed = signed.to_ascii_lowercase().replace("%3b", ";");
-    let is_signed = |name: &str| signed.split(';').any(|one| one == name);
+fn refused_url(query: &BTreeMap<Cow<'_, str>, Cow<'_, str>>, headers: &HeaderMap) -> Option<S3Error> {
+    let value = |name: &str| query.get(name).map(|value| &**value);
+    let expires = value("X-Amz-Expires").and_then(|seconds| seconds.parse::<u32>().ok());
+    if expires.is_some_and(|seconds| seconds > PRESIGNED) {
+        return Some(s3_error!(
+            AuthorizationQueryParametersError,
+            "X-Amz-Expires must be less than a week (in seconds) that is 604800"
+        ));
+    }
+    if let Some(wrong) = value("X-Amz-Credential").and_then(out_of_scope) {
+        return Some(s3_error!(AuthorizationQueryParametersError, "X-Amz-Credential: {wrong}"));
+    }
     // Clients send the hash of a presigned body beside the URL, and the host checks the body against it.
-    let may_be_unsigned = |name: &str| is_presigned && name == "x-amz-content-sha256";
+    let may_be_unsigned = |name: &str| name == "x-amz-content-sha256";
+    value("X-Amz-SignedHeaders").and_then(|signed| unsigned(headers, signed, may_be_unsigned))
+}
+
+fn refused_header(headers: &HeaderMap) -> Option<S3Error> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    if let Some(wrong) = field(text, "Credential=").and_then(out_of_scope) {
+        return Some(s3_error!(
+            AuthorizationHeaderMalformed,
+            "the authorization header is malformed: {wrong}"
+        ));
+    }
+    field(text, "SignedHeaders=").and_then(|signed| unsigned(headers, signed, |_| false))
+}
+
+/// A field of the `Authorization` header of version 4.
+fn field<'h>(header: &'h str, name: &str) -> Option<&'h str> {
+    let fields = header.strip_prefix("AWS4-HMAC-SHA256")?;
+    fields.split(',').find_map(|field| field.trim().strip_prefix(name))
+}
+
+/// What is wrong with the scope of a signature (`key/date/region/service/aws4_request`), which is where it was meant to
+/// be used. One that is no scope at all is the protocol crate's to refuse.
+fn out_of_scope(credential: &str) -> Option<String> {
+    let [_key, _date, region, service, _end] = credential.split('/').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let wrong = |what, told: &str, wanted| format!("the {what} `{told}` is wrong; expecting `{wanted}`");
+    if region != REGION {
+        return Some(wrong("region", region, REGION));
+    }
+    (service != SERVICE).then(|| wrong("service", service, SERVICE))
+}
+
+/// Tells of a header that changes what the request means (the source of a copy, say) and is not among the signed ones:
+/// whoever got hold of a presigned URL may have added it.
+fn unsigned(headers: &HeaderMap, signed: &str, may_be_unsigned: fn(&str) -> bool) -> Option<S3Error> {
+    let is_signed = |name: &str| signed.split(';').any(|one| one.eq_ignore_ascii_case(name));
     let names = headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-amz-"));
     let mut all = std::iter::once("host").chain(names);
-    all.find(|name| !is_signed(name) && !may_be_unsigned(name)).map(str::to_owned)
+    let name = all.find(|name| !is_signed(name) && !may_be_unsigned(name))?;
+    Some(s3_error!(AccessDenied, "the header `{name}` is part of the request and was not signed"))
 }
 
 #[cfg(test)]
@@ -204,17 +256,22 @@ mod tests {
     #[test]
     fn what_changes_a_requests_meaning_must_be_signed() {
         let mut headers = HeaderMap::new();
+        let url = |query: &str, headers: &HeaderMap| {
+            let query = presigned(query).unwrap();
+            refused_url(&query, headers).and_then(|error| error.message().map(str::to_owned))
+        };
         headers.insert("x-amz-copy-source", HeaderValue::from_static("/vault/k"));
-        let named = |headers: &HeaderMap, signed: &str, presigned| unsigned(headers, signed, presigned);
-        assert_eq!(named(&headers, "host", true).as_deref(), Some("x-amz-copy-source"));
-        assert_eq!(named(&headers, "host%3Bx-amz-copy-source", true), None);
-        assert_eq!(named(&headers, "x-amz-copy-source", false).as_deref(), Some("host"));
+        let refused = "the header `x-amz-copy-source` is part of the request and was not signed";
+        assert_eq!(url("X-Amz-SignedHeaders=host", &headers).as_deref(), Some(refused));
+        assert_eq!(url("X-Amz-Signed%48eaders=host", &headers).as_deref(), Some(refused));
+        assert_eq!(url("X-Amz-SignedHeaders=host%3Bx-amz-copy-source", &headers), None);
         headers.clear();
         headers.insert("x-amz-content-sha256", HeaderValue::from_static("UNSIGNED-PAYLOAD"));
-        assert_eq!(named(&headers, "host", true), None);
-        assert_eq!(named(&headers, "host", false).as_deref(), Some("x-amz-content-sha256"));
+        assert_eq!(url("X-Amz-SignedHeaders=host", &headers), None);
         let text = "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host;x-amz-date,Signature=c";
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static(text));
-        assert_eq!(signed_headers(&headers).as_deref(), Some("host;x-amz-date"));
+        let refused = refused_header(&headers).unwrap();
+        assert!(refused.message().unwrap().contains("`x-amz-content-sha256`"), "{refused:?}");
+        presigned("X-Amz-SignedHeaders=host&X-Amz-Signed%48eaders=host%3Bx-amz-copy-source").unwrap_err();
     }
 }

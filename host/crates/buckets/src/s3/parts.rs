@@ -77,6 +77,7 @@ impl Protocol {
         let claims =
             convert::claims(&headers, request.trailing_headers, input.content_md5.as_deref(), given)?;
         check_length(claims.length)?;
+        let _leave = self.admit(claims.length).await?;
         let (of, part) = ((&bucket, &key), (input.upload_id.as_str(), number));
         let stored = self.buckets.put_part(of, part, body(input.body), claims, MAX_BODY).await;
         let info = stored.map_err(answer)?;

@@ -1,22 +1,42 @@
 //! Which operation is where. What is not here answers `NotImplemented`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use s3s::{S3, S3ErrorCode, S3Request, S3Response, S3Result, dto};
+use s3s::{S3, S3ErrorCode, S3Request, S3Response, S3Result, dto, s3_error};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{convert, stubs};
+use super::{EndpointLimits, convert, stubs};
 use crate::LocalBuckets;
+use crate::body::INLINE;
 
 /// S3 over the buckets of this host.
 #[derive(Debug)]
 pub(super) struct Protocol {
     pub(super) buckets: Arc<LocalBuckets>,
+    /// For uploads that are written to a file as they come: each holds a thread, and threads are not without end.
+    uploads: Arc<Semaphore>,
+    /// For one of them.
+    patience: Duration,
 }
 
 impl Protocol {
-    pub(super) fn new(buckets: Arc<LocalBuckets>) -> Self {
-        Self { buckets }
+    pub(super) fn new(buckets: Arc<LocalBuckets>, limits: &EndpointLimits) -> Self {
+        Self { buckets, uploads: Arc::new(Semaphore::new(limits.uploads)), patience: limits.body }
+    }
+
+    /// Leave to upload so much, for as long as the permit is held; a small body needs none.
+    pub(super) async fn admit(&self, length: Option<u64>) -> S3Result<Option<OwnedSemaphorePermit>> {
+        if length.is_some_and(|length| length <= INLINE as u64) {
+            return Ok(None);
+        }
+        match tokio::time::timeout(self.patience, self.uploads.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            Ok(Err(_)) | Err(_) => {
+                Err(s3_error!(SlowDown, "as many large uploads are under way as this host takes at once"))
+            }
+        }
     }
 }
 

@@ -54,6 +54,7 @@ impl Protocol {
         let claims =
             convert::claims(&headers, request.trailing_headers, input.content_md5.as_deref(), given)?;
         check_length(claims.length)?;
+        let _leave = self.admit(claims.length).await?;
         let (of, body) = ((&bucket, &key), body(input.body));
         let stored = self.buckets.put_checked(of, meta, body, claims, (condition, MAX_BODY)).await;
         let info = stored.map_err(answer)?;

@@ -8,7 +8,7 @@ use wicket_buckets::EndpointLimits;
 use wicket_core::Timestamp;
 
 use crate::raw::{Raw, exchange};
-use crate::support::{Endpoint, noise};
+use crate::support::{Endpoint, code, noise};
 
 /// Nothing was stored, nothing announced, and the endpoint goes on.
 async fn unharmed(endpoint: &Endpoint) {
@@ -217,7 +217,7 @@ async fn what_was_begun_is_finished_when_the_host_stops() {
 #[tokio::test]
 async fn who_is_too_slow_is_let_go_and_makes_room() {
     let short = Duration::from_millis(300);
-    let limits = EndpointLimits { connections: 1, head: short, body: short, write: short };
+    let limits = EndpointLimits { connections: 1, uploads: 1, head: short, body: short, write: short };
     let endpoint = Endpoint::start_with(limits).await;
     endpoint.put("large", noise(40 << 20)).await;
     // With one connection at once, this is answered when the one before is let go.
@@ -245,4 +245,56 @@ async fn who_is_too_slow_is_let_go_and_makes_room() {
     let _cut_off = deaf.read_to_end(&mut got).await;
     assert!(got.len() < 40 << 20, "{}", got.len());
     endpoint.files_become(1).await;
+}
+
+/// The head of an upload of so many bytes.
+fn upload(endpoint: &Endpoint, path: &str, size: usize) -> String {
+    let (head, _) = Raw::new("PUT", path).sha256("UNSIGNED-PAYLOAD").signed(endpoint.address);
+    format!("{head}content-length: {size}\r\n\r\n")
+}
+
+/// Sends a piece every 20 ms, until the other side is gone.
+async fn trickle(stream: &mut (impl AsyncWriteExt + Unpin), piece: &[u8]) {
+    while stream.write_all(piece).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_sends_next_to_nothing_is_let_go() {
+    let limits = EndpointLimits { body: Duration::from_millis(300), ..EndpointLimits::default() };
+    let endpoint = Endpoint::start_with(limits).await;
+    let mut stream = TcpStream::connect(endpoint.address).await.unwrap();
+    stream.write_all(upload(&endpoint, "/photos/a", 1_000_000).as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = stream.split();
+    let mut told = Vec::new();
+    let both = async {
+        tokio::select! { _ = reader.read_to_end(&mut told) => {}, () = trickle(&mut writer, b"x") => {} }
+    };
+    tokio::time::timeout(Duration::from_secs(10), both).await.expect("it is let go");
+    assert!(String::from_utf8_lossy(&told).contains("<Code>RequestTimeout</Code>"), "{told:?}");
+    unharmed(&endpoint).await;
+}
+
+#[tokio::test]
+async fn large_uploads_at_once_are_bounded_and_small_ones_go_on() {
+    let limits = EndpointLimits { uploads: 1, body: Duration::from_millis(300), ..EndpointLimits::default() };
+    let endpoint = Endpoint::start_with(limits).await;
+    let mut busy = TcpStream::connect(endpoint.address).await.unwrap();
+    busy.write_all(upload(&endpoint, "/photos/large", 1 << 30).as_bytes()).await.unwrap();
+    busy.write_all(&noise(100 << 10)).await.unwrap();
+    endpoint.files_become(1).await;
+    let others = async {
+        let put = endpoint.client.put_object().bucket("photos").key("b");
+        assert_eq!(code(put.body(noise(100 << 10).into()).send().await), "503 SlowDown");
+        endpoint.put("small", "x").await;
+    };
+    let piece = noise(32 << 10);
+    tokio::select! {
+        () = trickle(&mut busy, &piece) => panic!("the first upload was cut off"),
+        () = others => {}
+    }
+    drop(busy);
+    endpoint.files_become(0).await;
+    endpoint.put("b", noise(100 << 10)).await;
 }

@@ -1,5 +1,6 @@
 //! Objects, one at a time.
 
+use aws_sdk_s3::config::Region;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
@@ -239,6 +240,15 @@ async fn a_presigned_url_opens_one_object_for_a_while() {
     let request = format!("PUT {path} HTTP/1.1\r\n{host}{source}content-length: 0\r\n\r\n");
     let refused = raw::exchange(endpoint.address, &[request.as_bytes()], false).await;
     assert_eq!(refused.code(), "403 AccessDenied");
+    // Also under another spelling of the same name, and not when the URL says two things.
+    let encoded = path.replace("X-Amz-SignedHeaders", "X-Amz-Signed%48eaders");
+    let request = format!("PUT {encoded} HTTP/1.1\r\n{host}{source}content-length: 0\r\n\r\n");
+    let refused = raw::exchange(endpoint.address, &[request.as_bytes()], false).await;
+    assert_eq!(refused.code(), "403 AccessDenied", "{encoded}");
+    let twice = format!("{path}&X-Amz-Signed%48eaders=host%3Bx-amz-copy-source");
+    let request = format!("PUT {twice} HTTP/1.1\r\n{host}{source}content-length: 0\r\n\r\n");
+    let refused = raw::exchange(endpoint.address, &[request.as_bytes()], false).await;
+    assert_eq!(refused.code(), "400 AuthorizationQueryParametersError", "{twice}");
     let get = endpoint.client.get_object().bucket("photos").key("a b").presigned(week).await.unwrap();
     let path = get.uri().split_once(&endpoint.address.to_string()).unwrap().1.to_owned();
     let request = format!("GET {path} HTTP/1.1\r\n{host}\r\n");
@@ -278,6 +288,32 @@ async fn a_presigned_url_opens_one_object_for_a_while() {
         raw::exchange(endpoint.address, &[request.as_bytes()], false).await.code(),
         "403 AccessDenied"
     );
+}
+
+#[tokio::test]
+async fn a_signature_holds_for_this_region_and_for_s3() {
+    let endpoint = Endpoint::start().await;
+    endpoint.put("a", "hello").await;
+    for (region, service, what) in [
+        ("eu-west-1", "s3", "the region `eu-west-1` is wrong; expecting `us-east-1`"),
+        ("auto", "s3", "the region `auto` is wrong; expecting `us-east-1`"),
+        ("us-east-1", "sts", "the service `sts` is wrong; expecting `s3`"),
+    ] {
+        let answer = raw::Raw::new("GET", "/photos/a").scope(region, service).send(endpoint.address).await;
+        assert_eq!(answer.code(), "400 AuthorizationHeaderMalformed");
+        let text = String::from_utf8(answer.body).unwrap();
+        assert!(text.contains(what) && text.contains("<Region>us-east-1</Region>"), "{text}");
+    }
+    let elsewhere = endpoint.client.config().to_builder().region(Region::new("eu-west-1")).build();
+    let hour = PresigningConfig::expires_in(Duration::from_secs(3600)).unwrap();
+    let get = aws_sdk_s3::Client::from_conf(elsewhere).get_object().bucket("photos").key("a");
+    let url = get.presigned(hour).await.unwrap();
+    let path = url.uri().split_once(&endpoint.address.to_string()).unwrap().1;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", endpoint.address);
+    let answer = raw::exchange(endpoint.address, &[request.as_bytes()], false).await;
+    assert_eq!(answer.code(), "400 AuthorizationQueryParametersError");
+    let text = String::from_utf8(answer.body).unwrap();
+    assert!(text.contains("the region `eu-west-1` is wrong; expecting `us-east-1`"), "{text}");
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ pub(crate) struct Raw {
     sha256: Option<String>,
     secret: String,
     time: Timestamp,
+    region: String,
+    service: String,
 }
 
 /// An answer.
@@ -89,6 +91,8 @@ impl Raw {
             sha256: None,
             secret: SECRET.to_owned(),
             time: Timestamp::now(),
+            region: "us-east-1".to_owned(),
+            service: "s3".to_owned(),
         }
     }
 
@@ -123,6 +127,12 @@ impl Raw {
         self
     }
 
+    /// What the signature is for.
+    pub(crate) fn scope(mut self, region: &str, service: &str) -> Self {
+        (self.region, self.service) = (region.to_owned(), service.to_owned());
+        self
+    }
+
     /// Head and signature; the body is for the caller to send.
     pub(crate) fn signed(&self, address: SocketAddr) -> (String, Signer) {
         let time: String = self.time.to_string().chars().filter(|c| !['-', ':'].contains(c)).collect();
@@ -141,9 +151,9 @@ impl Raw {
         let names = names.join(";");
         let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
         let canonical = format!("{}\n{}\n{query}\n{lines}\n{names}\n{sha256}", self.method, self.path);
-        let scope = format!("{}/us-east-1/s3/aws4_request", &time[..8]);
+        let scope = format!("{}/{}/{}/aws4_request", &time[..8], self.region, self.service);
         let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
-        let key = ["us-east-1", "s3", "aws4_request"]
+        let key = [&*self.region, &self.service, "aws4_request"]
             .iter()
             .fold(hmac(format!("AWS4{}", self.secret).as_bytes(), &time[..8]), |key, part| hmac(&key, part));
         let seed = hex::encode(hmac(&key, &text));
