@@ -122,6 +122,22 @@ async fn a_page_of_another_site_changes_nothing_with_the_admins_password() {
 }
 
 #[tokio::test]
+async fn no_browser_asks_for_the_admins_password_and_keeps_it_for_the_pages_of_functions() {
+    let host = TestHost::start();
+    for (name, value, asked) in [
+        ("accept-language", "en-US,en;q=0.5", "Bearer"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Bearer"),
+        ("user-agent", "Wget/1.24.5", "Basic"),
+    ] {
+        let headers = [(name, value)];
+        let answer = host.send(Method::GET, "/system/services", &headers, bytes::Bytes::new()).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.text());
+        let challenge = answer.headers["www-authenticate"].to_str().expect("text");
+        assert!(challenge.starts_with(asked), "{value}: {challenge}");
+    }
+}
+
+#[tokio::test]
 async fn the_admins_password_reaches_no_function() {
     let host = TestHost::start();
     deploy(&host, "echo", "echo-http", json!({"http": {"path": "/echo"}})).await;

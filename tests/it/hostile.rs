@@ -89,7 +89,8 @@ impl Neighbour {
 
 /// A host with the services, and an address that takes connections and says nothing.
 async fn start(config: &str) -> (Arc<TestHost>, TcpListener) {
-    start_with(config, "2s").await
+    // Long enough for 300 ms of CPU on a busy machine.
+    start_with(config, "5s").await
 }
 
 /// The same, with another `limits.timeout`.

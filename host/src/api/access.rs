@@ -30,7 +30,8 @@ impl FromRequestParts<Arc<Node>> for Admin {
         }
         let help =
             "this is the admin's: HTTP basic auth, with the password in `admin-password` of the data folder";
-        Err(ApiError::unauthorized(BASIC, help))
+        let challenge = if is_browser(&parts.headers) { BEARER } else { BASIC };
+        Err(ApiError::unauthorized(challenge, help))
     }
 }
 
@@ -93,6 +94,14 @@ impl FromRequestParts<Arc<Node>> for Sender {
     }
 }
 
+/// A browser that has asked for a password once sends it along with whatever a page of this host makes it send, and
+/// functions serve pages of this host: it must never ask. Every browser says which languages its user reads; no program
+/// that waits to be asked (wget, some libraries) does.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let agent = params::header(headers, header::USER_AGENT);
+    headers.contains_key(header::ACCEPT_LANGUAGE) || agent.is_some_and(|agent| agent.starts_with("Mozilla/"))
+}
+
 /// A browser sends the admin's password along with whatever any page makes it send: what changes something must come
 /// from a page of this host, or from no page.
 fn same_site(method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -118,6 +127,16 @@ fn is_own_origin(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_browser_is_asked_for_a_password() {
+        let with = |name: http::HeaderName, value: &str| HeaderMap::from_iter([(name, value.parse().unwrap())]);
+        assert!(is_browser(&with(header::ACCEPT_LANGUAGE, "en")));
+        assert!(is_browser(&with(header::USER_AGENT, "Mozilla/5.0 (X11; Linux x86_64)")));
+        for program in ["curl/8.5.0", "Wget/1.24", "python-requests/2.32"] {
+            assert!(!is_browser(&with(header::USER_AGENT, program)));
+        }
+    }
 
     #[test]
     fn pages_of_other_sites_change_nothing() {

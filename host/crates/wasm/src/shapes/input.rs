@@ -8,15 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
+use bytes::BytesMut;
+use futures::{StreamExt as _, stream};
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
-use wicket_core::{Attempt, Data, Failure, Limit, ObjectError, ObjectRef, OutputName, kinds};
+use wicket_core::{Attempt, ByteStream, Data, Failure, Limit, ObjectError, ObjectRef, OutputName, kinds};
 
 use crate::executor::chain;
 use crate::meter::Meter;
 use crate::modules::blocking;
 
+/// Files up to this size are read and written in one step: a change of threads takes longer.
+const SMALL: usize = 64 << 10;
 /// File names are cut here: the file system takes 255 bytes, and a number may come in front.
 const LONGEST_NAME: usize = 200;
 /// Files that a function may put out.
@@ -49,14 +52,25 @@ pub(crate) async fn download(attempt: &Attempt, dir: &Path, meter: &Meter) -> Re
     for object in attempt.invocation.event.objects() {
         let name = free_name(object, &mut taken);
         let (_, mut body) = attempt.objects.open(object).await.map_err(|error| failure(&error, meter))?;
-        let mut file =
-            tokio::fs::File::create_new(dir.join(&name)).await.map_err(host("write an input file"))?;
+        let (path, mut head, mut file) = (dir.join(&name), BytesMut::new(), None);
         while let Some(bytes) = body.next().await {
             let bytes = bytes.map_err(host(&format!("read `{}`", object.key)))?;
             meter.read(bytes.len() as u64);
+            if file.is_none() && head.len() + bytes.len() <= SMALL {
+                head.extend_from_slice(&bytes);
+                continue;
+            }
+            let file = match &mut file {
+                Some(file) => file,
+                None => file.insert(begun(&path, &head).await.map_err(host("write an input file"))?),
+            };
             file.write_all(&bytes).await.map_err(host("write an input file"))?;
         }
-        file.flush().await.map_err(host("write an input file"))?;
+        let written = match file {
+            Some(mut file) => file.flush().await,
+            None => blocking(move || std::fs::write(path, head)).await,
+        };
+        written.map_err(host("write an input file"))?;
         names.push(name);
     }
     let event = &attempt.invocation.event;
@@ -66,6 +80,13 @@ pub(crate) async fn download(attempt: &Attempt, dir: &Path, meter: &Meter) -> Re
         names.push(POSTED.to_owned());
     }
     Ok(names)
+}
+
+/// A file that goes on after these bytes.
+async fn begun(path: &Path, head: &[u8]) -> io::Result<tokio::fs::File> {
+    let mut file = tokio::fs::File::create_new(path).await?;
+    file.write_all(head).await?;
+    Ok(file)
 }
 
 /// The object's file name, shortened to what the file system takes, with a number where two are the same.
@@ -110,8 +131,13 @@ pub(crate) async fn stage(attempt: &Attempt, dir: &Path, meter: &Meter) -> Resul
         meter.wrote(one.size).map_err(|tripped| meter.failure(tripped.0))?;
     }
     for one in made {
-        let file = tokio::fs::File::open(&one.path).await.map_err(host("read an output file"))?;
-        let body = Box::pin(ReaderStream::with_capacity(file, 64 << 10));
+        let body: ByteStream = if one.size <= SMALL as u64 {
+            let bytes = blocking(move || std::fs::read(one.path)).await.map_err(host("read an output file"))?;
+            Box::pin(stream::once(std::future::ready(Ok(bytes.into()))))
+        } else {
+            let file = tokio::fs::File::open(&one.path).await.map_err(host("read an output file"))?;
+            Box::pin(ReaderStream::with_capacity(file, 64 << 10))
+        };
         let content_type = media_type(one.name.as_str()).map(str::to_owned);
         attempt.outputs.stage(one.name, content_type, body).await.map_err(|error| failure(&error, meter))?;
     }
