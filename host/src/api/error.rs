@@ -216,6 +216,7 @@ impl From<ApplyError> for ApiError {
             ApplyError::Route(_) => Self::new(StatusCode::CONFLICT, "route_taken", error.to_string()),
             ApplyError::Module(error) => error.into(),
             ApplyError::Memory(..) => Self::bad("memory_limit", error.to_string()),
+            ApplyError::Secret(..) => Self::bad("short_secret", error.to_string()),
             ApplyError::Bucket(_, BucketError::Full(_)) | ApplyError::Store(_, StoreError::Full(_)) => {
                 Self::full()
             }

@@ -33,6 +33,9 @@ pub struct Deployment {
 pub struct Secret(String);
 
 impl Secret {
+    /// Bytes of the shortest one that can be hidden: less stands in too many words to be told from them.
+    pub const SHORTEST: usize = 6;
+
     /// Wraps a value.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
@@ -40,6 +43,10 @@ impl Secret {
     /// The value, for the one who must have it.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+    /// What of it is hidden where a function says it: each line that is long enough.
+    pub fn hidden(&self) -> impl Iterator<Item = &str> {
+        self.0.lines().map(str::trim).filter(|line| line.len() >= Self::SHORTEST)
     }
 }
 
