@@ -101,9 +101,7 @@ impl WasmExecutor {
 
     /// Compiles the service's module if that was not done before, and checks that everything it imports is here.
     pub async fn prepare(&self, service: &Service) -> Result<ModuleInfo, ModuleError> {
-        let info = self.library.inspect(&service.wasm).await?;
-        self.library.get(&service.wasm).await?;
-        Ok(info)
+        self.library.prepare(&service.wasm).await
     }
 
     /// Most linear memory that a service may ask for.
