@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use wicket_config::{ByteSize, ModuleDigest, Service};
-use wicket_core::{Attempt, ByteStream, Executor, Failure, Limit, Report, Usage};
+use wicket_core::{Attempt, ByteStream, Executor, Failure, Limit, Report, Usage, chain};
 
 use crate::engine::PoolInfo;
 use crate::library::{Code, Library, Loaded};
@@ -109,11 +109,6 @@ impl WasmExecutor {
         self.config.max_memory
     }
 
-    /// Loads a module before its first call.
-    pub async fn warm(&self, digest: &ModuleDigest) -> Result<(), ModuleError> {
-        self.library.get(digest).await.map(drop)
-    }
-
     /// Answers an HTTP request with a fresh instance, or with one that was kept where the service has
     /// `instance_reuse`; both bodies stream. `call.done` is called once, when the
     /// answer has gone or nothing will come of it. Dropping the future, or the answer's body, ends the guest.
@@ -198,16 +193,4 @@ impl Executor for WasmExecutor {
             }
         }
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -13,11 +13,11 @@ use wasmtime_wasi::p3::bindings::CommandPre as CommandPre03;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 use wicket_config::ModuleDigest;
+use wicket_core::chain;
 
 use crate::cache::{Artefact, Cache};
 use crate::compile::{Job, compile};
 use crate::engine::{Machine, PoolInfo, compatibility};
-use crate::executor::chain;
 use crate::modules::{DRAFT, Modules, blocking};
 use crate::shapes::event::bindings::OfferPre;
 use crate::state::State;

@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
-use wicket_core::{Attempt, Data, Failure, Limit, ObjectError, ObjectRef, OutputName, kinds};
+use wicket_core::{Attempt, Data, Failure, Limit, ObjectError, ObjectRef, OutputName, chain, kinds};
 
-use crate::executor::chain;
 use crate::meter::Meter;
 use crate::modules::blocking;
 

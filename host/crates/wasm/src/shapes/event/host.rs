@@ -11,10 +11,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use wasmtime::component::Resource;
 use wicket_config::{BucketName, ObjectKey, ProviderId};
-use wicket_core::{ByteStream, LogStream, ObjectEntry, ObjectError, ObjectRef, Objects, OutputName};
+use wicket_core::{ByteStream, LogStream, ObjectEntry, ObjectError, ObjectRef, Objects, OutputName, chain};
 
 use super::bindings::wicketgate::function::{buckets, log, outputs, types};
-use crate::executor::chain;
 use crate::meter::Meter;
 use crate::redact::Redactor;
 use crate::state::State;
