@@ -17,8 +17,8 @@ mod route;
 pub use chain::chain;
 pub use event::{Data, Event, ObjectRef, kinds};
 pub use executor::{
-    Attempt, Blob, ByteStream, Deployment, Executor, ObjectEntry, ObjectError, Objects, OutputName, Outputs,
-    Reply, Report, Secret, StagedObject,
+    Attempt, Blob, ByteStream, Deployment, Executor, ObjectEntry, ObjectError, Objects, Opened, OutputName,
+    Outputs, Reply, Report, Secret, StagedObject,
 };
 pub use id::{EventId, InvocationId, NotATime, NotAnId, Timestamp};
 pub use invocation::{Delivery, Invocation, JoinPart};

@@ -47,7 +47,8 @@ pub(crate) async fn download(attempt: &Attempt, dir: &Path, meter: &Meter) -> Re
     let mut names = Vec::new();
     for object in attempt.invocation.event.objects() {
         let name = free_name(object, &mut taken);
-        let (_, mut body) = attempt.objects.open(object).await.map_err(|error| failure(&error, meter))?;
+        let opened = attempt.objects.open(object).await.map_err(|error| failure(&error, meter))?;
+        let mut body = opened.body;
         let mut file =
             tokio::fs::File::create_new(dir.join(&name)).await.map_err(host("write an input file"))?;
         while let Some(bytes) = body.next().await {

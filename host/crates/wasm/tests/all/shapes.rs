@@ -316,6 +316,22 @@ async fn an_event_handler_reads_objects_and_writes_outputs() {
 }
 
 #[tokio::test]
+async fn an_event_handler_is_told_an_objects_media_type() {
+    let kit = Kit::start();
+    let tells = guests::event(
+        "",
+        "(call $type (i32.load (i32.load offset=84 (local.get $args))) (i32.const 32))
+        (if (i32.eqz (i32.load8_u (i32.const 32))) (then unreachable))
+        (i32.store8 (i32.const 512) (i32.const 0))
+        (i32.store (i32.const 516) (i32.load (i32.const 36)))
+        (i32.store (i32.const 520) (i32.load (i32.const 40)))
+        (i32.const 512)",
+    );
+    let run = kit.execute(&kit.deploy(tells).await, created("in/x"), Buckets::with("in/x", "pixels")).await;
+    assert_eq!(run.text(), crate::kit::TEXT);
+}
+
+#[tokio::test]
 async fn outputs_are_staged_while_they_are_written() {
     let kit = Kit::start();
     // Two outputs, of which neither is finished.
