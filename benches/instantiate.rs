@@ -25,9 +25,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::{Error, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 use wicket_benches::{Table, median, scratch};
 use wicket_config::{BucketName, ByteSize, ModuleDigest, Service};
-use wicket_core::{
-    ByteStream, Deployment, InvocationId, LogSink, ObjectEntry, ObjectError, ObjectRef, Objects,
-};
+use wicket_core::{Deployment, InvocationId, LogSink, ObjectEntry, ObjectError, ObjectRef, Objects, Opened};
 use wicket_wasm::{AnswerBody, HttpCall, WasmConfig, WasmExecutor};
 
 const ROUNDS: usize = 7;
@@ -39,7 +37,7 @@ struct NoObjects;
 
 #[async_trait]
 impl Objects for NoObjects {
-    async fn open(&self, _: &ObjectRef) -> Result<(u64, ByteStream), ObjectError> {
+    async fn open(&self, _: &ObjectRef) -> Result<Opened, ObjectError> {
         Err(ObjectError::Refused("there are no objects here".to_owned()))
     }
     async fn list(

@@ -13,10 +13,10 @@ use anyhow::Context;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::task::TaskTracker;
 use wicket_config::HostConfig;
-use wicket_core::{Queue, Retention};
+use wicket_core::{Queue, Retention, chain};
 
 use crate::auth::ADMIN_USER;
-use crate::node::{Addresses, Node, chain};
+use crate::node::{Addresses, Node};
 use crate::{api, dispatch, trigger};
 
 pub(crate) use data_dir::{HOST_FILE, PASSWORD_FILE, S3_KEYS_FILE};

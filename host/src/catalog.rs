@@ -107,6 +107,12 @@ pub(crate) enum ApplyError {
         "service `{0}` asks for `limits.memory` {1}, and this host gives at most {2} (`wasm.max_memory`)"
     )]
     Memory(ServiceName, ByteSize, ByteSize),
+    /// One of its secrets is too short to be told from other words in a log.
+    #[error(
+        "secret `{1}` of service `{0}` is too short to be kept out of its log: a secret has at least {least} bytes in one line",
+        least = Secret::SHORTEST
+    )]
+    Secret(ServiceName, String),
     /// Its buckets could not be made.
     #[error("cannot make the buckets of service `{0}`")]
     Bucket(ServiceName, #[source] BucketError),
@@ -180,6 +186,9 @@ impl Catalog {
         let table = self.table();
         expected.of(&table, &service.name)?;
         self.fits(&table, &service)?;
+        let secrets: BTreeMap<String, Secret> =
+            secrets.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+        can_be_hidden(&service.name, &secrets)?;
         self.wasm.prepare(&service).await?;
 
         let _one_at_a_time = self.changing.lock().await;
@@ -187,8 +196,6 @@ impl Catalog {
         let name = service.name.clone();
         expected.of(&table, &name)?;
         let current = table.deployments.get(&name);
-        let secrets: BTreeMap<String, Secret> =
-            secrets.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
         if let Some(current) = current
             && current.service == service
             && current.secrets == secrets
@@ -334,6 +341,15 @@ impl Catalog {
     fn put(&self, table: Table) {
         self.cell.store(Arc::new(table));
         self.changed.send_modify(|n| *n += 1);
+    }
+}
+
+/// An empty one is no secret.
+fn can_be_hidden(service: &ServiceName, secrets: &BTreeMap<String, Secret>) -> Result<(), ApplyError> {
+    let bare = |secret: &Secret| !secret.reveal().is_empty() && secret.hidden().next().is_none();
+    match secrets.iter().find(|(_, secret)| bare(secret)) {
+        Some((name, _)) => Err(ApplyError::Secret(service.clone(), name.clone())),
+        None => Ok(()),
     }
 }
 

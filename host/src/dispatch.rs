@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use wicket_config::ServiceName;
 use wicket_core::{
     AttemptRecord, Delivery, Deployment, Executor, Failure, Lease, Log, Queue, QueueError, Settled,
-    StagedObject, Timestamp, Usage, Verdict, judge,
+    StagedObject, Timestamp, Usage, Verdict, chain, judge,
 };
 
 use crate::attempt::Scratch;
-use crate::node::{Node, REMOVED, Tried, chain, created, service};
+use crate::node::{Node, REMOVED, Tried, created, service};
 
 /// How long a loop waits after the queue failed, before it asks again.
 const QUEUE_FAILED: Duration = Duration::from_secs(1);

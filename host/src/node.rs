@@ -30,7 +30,7 @@ use crate::catalog::{Catalog, Table};
 pub(crate) use announcer::Announcer;
 pub(crate) use outside::Outside;
 pub(crate) use recorder::Recorder;
-pub(crate) use run::{Posted, RunBody, RunError, RunReply, Tried, chain, created};
+pub(crate) use run::{Posted, RunBody, RunError, RunReply, Tried, created};
 
 /// All parts of a node. What they do on their own (listeners, dispatcher, housekeeping) is started by `app`.
 #[derive(Debug)]

@@ -5,14 +5,14 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use wicket_buckets::BucketError;
 use wicket_config::{NameError, Problems};
-use wicket_core::{NotAnId, QueueError};
+use wicket_core::{NotAnId, QueueError, chain};
 use wicket_store::StoreError;
 use wicket_wasm::ModuleError;
 
 use super::body::BodyFailed;
 use super::view::{ErrorBody, ErrorDetail};
 use crate::catalog::ApplyError;
-use crate::node::{AcceptError, RunError, chain};
+use crate::node::{AcceptError, RunError};
 use crate::notification::BadNotification;
 
 /// An error on its way out. How it is written, as text or as JSON, is decided in `shape`.
@@ -216,6 +216,7 @@ impl From<ApplyError> for ApiError {
             ApplyError::Route(_) => Self::new(StatusCode::CONFLICT, "route_taken", error.to_string()),
             ApplyError::Module(error) => error.into(),
             ApplyError::Memory(..) => Self::bad("memory_limit", error.to_string()),
+            ApplyError::Secret(..) => Self::bad("short_secret", error.to_string()),
             ApplyError::Bucket(_, BucketError::Full(_)) | ApplyError::Store(_, StoreError::Full(_)) => {
                 Self::full()
             }

@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use tokio_util::io::ReaderStream;
 use wicket_buckets::{ListQuery, LocalBuckets};
 use wicket_config::BucketName;
-use wicket_core::{ByteStream, Deployment, Event, ObjectEntry, ObjectError, ObjectRef, Objects};
+use wicket_core::{Deployment, Event, ObjectEntry, ObjectError, ObjectRef, Objects, Opened};
 
 use crate::node::Outside;
 
@@ -58,7 +58,7 @@ impl AttemptObjects {
 
 #[async_trait]
 impl Objects for AttemptObjects {
-    async fn open(&self, object: &ObjectRef) -> Result<(u64, ByteStream), ObjectError> {
+    async fn open(&self, object: &ObjectRef) -> Result<Opened, ObjectError> {
         let local = object.provider.is_local();
         let may = self.own.contains(object) || local && self.granted(&object.bucket);
         if !may {
@@ -79,7 +79,8 @@ impl Objects for AttemptObjects {
             })?;
             let file = tokio::fs::File::open(path).await.map_err(failed)?;
             let size = file.metadata().await.map_err(failed)?.len();
-            return Ok((size, Box::pin(ReaderStream::with_capacity(file, 256 << 10))));
+            let body = Box::pin(ReaderStream::with_capacity(file, 256 << 10));
+            return Ok(Opened { size, content_type: None, body });
         }
         if local {
             let (info, body) = self
@@ -87,7 +88,8 @@ impl Objects for AttemptObjects {
                 .get(&object.bucket, &object.key, None)
                 .await
                 .map_err(|error| error.for_object(&object.bucket, &object.key))?;
-            return Ok((info.size, Box::pin(body.map_err(std::io::Error::other))));
+            let body = Box::pin(body.map_err(std::io::Error::other));
+            return Ok(Opened { size: info.size, content_type: info.meta.content_type, body });
         }
         self.outside.of(&self.deployment.service, &object.provider)?.open(object).await
     }

@@ -10,7 +10,7 @@ pub(super) fn pool() -> Vec<Finding> {
     let started = tempfile::tempdir().map_err(|error| error.to_string()).and_then(|folder| {
         let (modules, cache) = (folder.path().join("modules"), folder.path().join("cache"));
         let executor = WasmExecutor::start(WasmConfig::new(modules, cache, rand::random()));
-        executor.map(|executor| executor.stats().pool).map_err(|error| crate::node::chain(&error))
+        executor.map(|executor| executor.stats().pool).map_err(|error| wicket_core::chain(&error))
     });
     let pool = match started {
         Ok(pool) => pool,

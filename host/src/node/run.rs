@@ -11,7 +11,7 @@ use wicket_config::{ByteSize, ProviderId, ServiceName, Span};
 use wicket_core::{
     Attempt, AttemptRecord, ByteStream, Data, Deployment, Event, EventId, Executor, Failure, Invocation,
     InvocationId, Log, LogSink, ObjectRef, Receipt, Reply, Report, StagedObject, State, Timestamp, Trigger,
-    Usage, kinds,
+    Usage, chain, kinds,
 };
 use wicket_store::{Announce, Publish};
 
@@ -367,16 +367,4 @@ impl Node {
         };
         Tried { record, log: log.take(), result }
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -158,6 +158,10 @@ async fn what_is_wrong_with_a_service_is_told_at_once() {
     let hidden = json!({"name": "a", "wasm": upload(&host, "echo").await, "environment": {"secrets": {"S": "hidden"}}});
     assert_eq!(code(&post(hidden).await), "bad_definition");
     let hello = upload(&host, "hello").await;
+    let short = post(json!({"name": "a", "wasm": hello, "environment": {"secrets": {"PIN": "12345"}}})).await;
+    assert_eq!(code(&short), "short_secret");
+    let said = short.text();
+    assert!(said.contains("PIN") && said.contains("service `a`") && !said.contains("12345"), "{said}");
     let circle = json!({"name": "a", "wasm": hello, "input": [{"path": "photos/in"}], "output": [{"path": "photos/in"}]});
     assert_eq!(code(&post(circle).await), "cycle");
     let route = |name: &str| json!({"name": name, "wasm": hello, "http": {"path": "/x"}});

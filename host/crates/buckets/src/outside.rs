@@ -15,7 +15,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use futures::StreamExt;
 use tokio_util::io::ReaderStream;
 use wicket_config::StorageProvider;
-use wicket_core::{ByteStream, ObjectError, ObjectRef};
+use wicket_core::{ObjectError, ObjectRef, Opened};
 
 /// Files above this go in parts of this size; with 10,000 parts that is 160 GB.
 const PART: u64 = 16 << 20;
@@ -69,8 +69,8 @@ impl OutsideS3 {
         }
     }
 
-    /// An object's size and bytes.
-    pub async fn open(&self, object: &ObjectRef) -> Result<(u64, ByteStream), ObjectError> {
+    /// An object.
+    pub async fn open(&self, object: &ObjectRef) -> Result<Opened, ObjectError> {
         let request = self.client.get_object().bucket(object.bucket.as_str()).key(object.key.as_str());
         let got = request.send().await.map_err(|error| {
             let missing = error.as_service_error().is_some_and(|error| error.is_no_such_key());
@@ -83,8 +83,9 @@ impl OutsideS3 {
             self.failed(object, DisplayErrorContext(&error).to_string())
         })?;
         let size = got.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+        let content_type = got.content_type().map(str::to_owned);
         let body = ReaderStream::with_capacity(got.body.into_async_read(), 256 << 10);
-        Ok((size, Box::pin(body)))
+        Ok(Opened { size, content_type, body: Box::pin(body) })
     }
 
     /// Stores a file as an object; a large one goes in parts.

@@ -33,6 +33,9 @@ pub struct Deployment {
 pub struct Secret(String);
 
 impl Secret {
+    /// Bytes of the shortest one that can be hidden: less stands in too many words to be told from them.
+    pub const SHORTEST: usize = 6;
+
     /// Wraps a value.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
@@ -40,6 +43,10 @@ impl Secret {
     /// The value, for the one who must have it.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+    /// What of it is hidden where a function says it: each line that is long enough.
+    pub fn hidden(&self) -> impl Iterator<Item = &str> {
+        self.0.lines().map(str::trim).filter(|line| line.len() >= Self::SHORTEST)
     }
 }
 
@@ -135,8 +142,8 @@ pub enum ObjectError {
 /// Reads objects on behalf of an attempt. Refuses those that are neither in its event nor granted.
 #[async_trait]
 pub trait Objects: fmt::Debug + Send + Sync {
-    /// The whole object as a stream, and its size.
-    async fn open(&self, object: &ObjectRef) -> Result<(u64, ByteStream), ObjectError>;
+    /// The whole object.
+    async fn open(&self, object: &ObjectRef) -> Result<Opened, ObjectError>;
 
     /// Up to `limit` (at most 1,000) objects of a granted bucket of this host, in key order, after the key `after`.
     async fn list(
@@ -146,6 +153,26 @@ pub trait Objects: fmt::Debug + Send + Sync {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<ObjectEntry>, ObjectError>;
+}
+
+/// An object, open for reading.
+pub struct Opened {
+    /// Size in bytes.
+    pub size: u64,
+    /// Media type, where it is known.
+    pub content_type: Option<String>,
+    /// Its bytes.
+    pub body: ByteStream,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { size, content_type, body: _ } = self;
+        f.debug_struct("Opened")
+            .field("size", size)
+            .field("content_type", content_type)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One object of a listing.

@@ -4,6 +4,7 @@
 //! the [`Queue`], taken as a [`Lease`] and run as an [`Attempt`] by an [`Executor`]; [`judge()`] says what follows from
 //! its [`Report`]; all of it stands in one [`Receipt`].
 
+mod chain;
 mod event;
 mod executor;
 mod id;
@@ -13,10 +14,11 @@ mod queue;
 mod receipt;
 mod route;
 
+pub use chain::chain;
 pub use event::{Data, Event, ObjectRef, kinds};
 pub use executor::{
-    Attempt, Blob, ByteStream, Deployment, Executor, ObjectEntry, ObjectError, Objects, OutputName, Outputs,
-    Reply, Report, Secret, StagedObject,
+    Attempt, Blob, ByteStream, Deployment, Executor, ObjectEntry, ObjectError, Objects, Opened, OutputName,
+    Outputs, Reply, Report, Secret, StagedObject,
 };
 pub use id::{EventId, InvocationId, NotATime, NotAnId, Timestamp};
 pub use invocation::{Delivery, Invocation, JoinPart};

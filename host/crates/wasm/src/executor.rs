@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use wicket_config::{ByteSize, ModuleDigest, Service};
-use wicket_core::{Attempt, ByteStream, Executor, Failure, Limit, Report, Usage};
+use wicket_core::{Attempt, ByteStream, Executor, Failure, Limit, Report, Usage, chain};
 
 use crate::engine::PoolInfo;
 use crate::library::{Code, Library, Loaded};
@@ -101,19 +101,12 @@ impl WasmExecutor {
 
     /// Compiles the service's module if that was not done before, and checks that everything it imports is here.
     pub async fn prepare(&self, service: &Service) -> Result<ModuleInfo, ModuleError> {
-        let info = self.library.inspect(&service.wasm).await?;
-        self.library.get(&service.wasm).await?;
-        Ok(info)
+        self.library.prepare(&service.wasm).await
     }
 
     /// Most linear memory that a service may ask for.
     pub fn max_memory(&self) -> ByteSize {
         self.config.max_memory
-    }
-
-    /// Loads a module before its first call.
-    pub async fn warm(&self, digest: &ModuleDigest) -> Result<(), ModuleError> {
-        self.library.get(digest).await.map(drop)
     }
 
     /// Answers an HTTP request with a fresh instance, or with one that was kept where the service has
@@ -200,16 +193,4 @@ impl Executor for WasmExecutor {
             }
         }
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

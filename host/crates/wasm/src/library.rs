@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use wasmtime::InstancePre;
@@ -13,18 +13,18 @@ use wasmtime_wasi::p3::bindings::CommandPre as CommandPre03;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 use wicket_config::ModuleDigest;
+use wicket_core::chain;
 
 use crate::cache::{Artefact, Cache};
 use crate::compile::{Job, compile};
 use crate::engine::{Machine, PoolInfo, compatibility};
-use crate::executor::chain;
 use crate::modules::{DRAFT, Modules, blocking};
 use crate::shapes::event::bindings::OfferPre;
 use crate::state::State;
 use crate::ticker::Ticker;
 use crate::{ModuleError, ModuleInfo, Shape, Wasi, WasmConfig, WasmError, inspect, linker};
 
-/// Compiles at once: each takes a core and up to gigabytes.
+/// Compiles at once: each takes a core and up to gigabytes. What is compiled already never waits for one.
 const COMPILES: usize = 2;
 
 /// A module ready to be instantiated.
@@ -55,6 +55,26 @@ impl Code {
     }
 }
 
+/// What loading a module takes to know of it.
+#[derive(Clone, Copy)]
+struct Kind {
+    shape: Shape,
+    wasi: Wasi,
+    /// Whether its shape's interface is that of WASI 0.2.
+    v02: bool,
+}
+
+impl Kind {
+    fn of(info: &ModuleInfo) -> Self {
+        let v02 = match info.shape {
+            Shape::Http => info.exports("wasi:http/incoming-handler@0.2."),
+            Shape::Command => info.exports("wasi:cli/run@0.2."),
+            Shape::Preview1 | Shape::Event => false,
+        };
+        Self { shape: info.shape, wasi: info.wasi, v02 }
+    }
+}
+
 /// An engine, what components link to on it, and what was compiled for it.
 struct Side {
     machine: Machine,
@@ -76,11 +96,13 @@ impl Side {
 pub(crate) struct Library {
     pub(crate) modules: Modules,
     pub(crate) ticker: Arc<Ticker>,
-    plain: Side,
+    plain: Arc<Side>,
     /// For guests of WASI 0.3; started with the first of them.
-    concurrent: OnceLock<Side>,
+    concurrent: OnceLock<Arc<Side>>,
     config: WasmConfig,
-    cores: wasmtime::Linker<State>,
+    cores: Arc<wasmtime::Linker<State>>,
+    /// Of modules that were loaded before: those that come back are not read and parsed again.
+    kinds: Mutex<HashMap<ModuleDigest, Kind>>,
     loaded: RwLock<HashMap<ModuleDigest, Arc<Loaded>>>,
     /// One loader for each module at a time.
     loading: Mutex<HashMap<ModuleDigest, Weak<AsyncMutex<()>>>>,
@@ -100,10 +122,11 @@ impl Library {
             remove_drafts(dir).map_err(folder(dir))?;
         }
         Ok(Self {
-            cores: linker::module(&plain.machine.engine).map_err(WasmError::Engine)?,
+            cores: Arc::new(linker::module(&plain.machine.engine).map_err(WasmError::Engine)?),
+            kinds: Mutex::default(),
             ticker: Arc::new(Ticker::start(plain.machine.engine.clone())?),
             modules: Modules::new(&config.modules_dir),
-            plain,
+            plain: Arc::new(plain),
             concurrent: OnceLock::new(),
             config,
             loaded: RwLock::default(),
@@ -119,8 +142,8 @@ impl Library {
     }
 
     /// The side that a module runs on.
-    fn side(&self, info: &ModuleInfo) -> Result<&Side, ModuleError> {
-        if info.wasi != Wasi::V03 {
+    fn side(&self, kind: Kind) -> Result<&Arc<Side>, ModuleError> {
+        if kind.wasi != Wasi::V03 {
             return Ok(&self.plain);
         }
         if let Some(side) = self.concurrent.get() {
@@ -129,7 +152,7 @@ impl Library {
         let started = Side::start(&self.config, true);
         let started = started.map_err(|error| ModuleError::Compile(chain(&error)))?;
         // Of two that start it at once, one throws its own away.
-        let side = self.concurrent.get_or_init(|| started);
+        let side = self.concurrent.get_or_init(|| Arc::new(started));
         self.ticker.also(side.machine.engine.clone());
         tracing::info!(instances = side.machine.pool.instances, "wasm pool for WASI 0.3 ready");
         Ok(side)
@@ -148,8 +171,19 @@ impl Library {
         (loaded.len(), loaded.values().map(|module| module.size).sum())
     }
 
+    /// Compiles a module and loads it, and says what it is.
+    pub(crate) async fn prepare(&self, digest: &ModuleDigest) -> Result<ModuleInfo, ModuleError> {
+        let info = self.inspect(digest).await?;
+        self.get_as(digest, Some(Kind::of(&info))).await?;
+        Ok(info)
+    }
+
     /// The module, loaded; compiled before, if it must be.
     pub(crate) async fn get(&self, digest: &ModuleDigest) -> Result<Arc<Loaded>, ModuleError> {
+        self.get_as(digest, None).await
+    }
+
+    async fn get_as(&self, digest: &ModuleDigest, kind: Option<Kind>) -> Result<Arc<Loaded>, ModuleError> {
         if let Some(module) = self.loaded(digest) {
             return Ok(module);
         }
@@ -164,15 +198,28 @@ impl Library {
         if let Some(module) = self.loaded(digest) {
             return Ok(module);
         }
-        let info = self.inspect(digest).await?;
-        let side = self.side(&info)?;
+        let kind = match kind.or_else(|| self.kinds().get(digest).copied()) {
+            Some(kind) => kind,
+            None => Kind::of(&self.inspect(digest).await?),
+        };
+        let side = self.side(kind)?;
         let artefact = match find(side, digest).await? {
             Some(artefact) => artefact,
-            None => self.compile(side, digest, &info).await?,
+            None => self.compile(side, digest, kind.shape).await?,
         };
-        let module = Arc::new(self.load(side, &info, &artefact)?);
+        let (side, cores, size) = (side.clone(), self.cores.clone(), artefact.size());
+        let code = blocking(move || Ok(load(&side, &cores, kind, &artefact)));
+        let code = code.await.map_err(ModuleError::io(format!("load the module {digest}")))??;
+        let used = AtomicU64::new(self.clock.fetch_add(1, Relaxed));
+        let module = Arc::new(Loaded { code, size, used });
         self.insert(digest, &module);
+        // Only now: a file that was altered meanwhile would be no such module.
+        self.kinds().insert(digest.clone(), kind);
         Ok(module)
+    }
+
+    fn kinds(&self) -> MutexGuard<'_, HashMap<ModuleDigest, Kind>> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a stored module is.
@@ -182,11 +229,11 @@ impl Library {
             if std::fs::metadata(&path)?.len() > most.0 {
                 return Ok(None);
             }
-            std::fs::read(path).map(Some)
+            std::fs::read(path).map(|wasm| Some(inspect(&wasm)))
         })
         .await;
         match read {
-            Ok(Some(wasm)) => inspect(&wasm),
+            Ok(Some(info)) => info,
             Ok(None) => Err(ModuleError::TooLarge(most)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ModuleError::Missing(digest.clone()))
@@ -199,7 +246,7 @@ impl Library {
         &self,
         side: &Side,
         digest: &ModuleDigest,
-        info: &ModuleInfo,
+        shape: Shape,
     ) -> Result<Artefact, ModuleError> {
         let _turn = self.compiles.acquire().await.expect("the semaphore is never closed");
         let began = std::time::Instant::now();
@@ -213,38 +260,13 @@ impl Library {
             artefact: absolute(draft.to_path_buf()).map_err(write())?,
             memory: self.config.compile_memory.0,
             cpu_seconds: self.config.compile_time.as_secs().max(1),
-            component: info.shape != Shape::Preview1,
+            component: shape != Shape::Preview1,
         };
         compile(&self.config.compiler, &job).await?;
         let (cache, kept) = (side.cache.clone(), digest.clone());
         let artefact = blocking(move || cache.keep(&kept, draft)).await.map_err(write())?;
-        tracing::info!(%digest, shape = %info.shape, took = ?began.elapsed(), "module compiled");
+        tracing::info!(%digest, shape = %shape, took = ?began.elapsed(), "module compiled");
         Ok(artefact)
-    }
-
-    fn load(&self, side: &Side, info: &ModuleInfo, artefact: &Artefact) -> Result<Loaded, ModuleError> {
-        let engine = &side.machine.engine;
-        let broken = |error: wasmtime::Error| ModuleError::Compile(format!("{error:#}"));
-        let code = if info.shape == Shape::Preview1 {
-            let module = artefact.module(engine).map_err(broken)?;
-            Code::Preview1(self.cores.instantiate_pre(&module).map_err(|error| import(&error))?)
-        } else {
-            let component = artefact.component(engine).map_err(broken)?;
-            let pre = side.components.instantiate_pre(&component).map_err(|error| import(&error))?;
-            let no_shape = |error: wasmtime::Error| ModuleError::NoShape(format!("{error:#}"));
-            match info.shape {
-                Shape::Http if info.exports("wasi:http/incoming-handler@0.2.") => {
-                    Code::Http(ProxyPre::new(pre).map_err(no_shape)?)
-                }
-                Shape::Http => Code::Http03(ServicePre::new(pre).map_err(no_shape)?),
-                Shape::Command if !info.exports("wasi:cli/run@0.2.") => {
-                    Code::Command03(CommandPre03::new(pre).map_err(no_shape)?)
-                }
-                Shape::Command | Shape::Preview1 => Code::Command(CommandPre::new(pre).map_err(no_shape)?),
-                Shape::Event => Code::Event(OfferPre::new(pre).map_err(no_shape)?),
-            }
-        };
-        Ok(Loaded { code, size: artefact.size(), used: AtomicU64::new(self.clock.fetch_add(1, Relaxed)) })
     }
 
     fn insert(&self, digest: &ModuleDigest, module: &Arc<Loaded>) {
@@ -265,6 +287,7 @@ impl Library {
     /// Forgets a module everywhere; calls that run keep theirs.
     pub(crate) async fn remove(&self, digest: &ModuleDigest) -> Result<bool, ModuleError> {
         self.loaded.write().unwrap_or_else(PoisonError::into_inner).remove(digest);
+        self.kinds().remove(digest);
         let (cache, kept) = (self.plain.cache.clone(), digest.clone());
         blocking(move || cache.forget(&kept)).await.map_err(ModuleError::io("clean the compile cache"))?;
         self.modules.remove(digest).await
@@ -281,6 +304,31 @@ fn remove_drafts(dir: &std::path::Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes code of an artefact: hundreds of milliseconds for a large one, so not where calls are polled.
+fn load(
+    side: &Side,
+    cores: &wasmtime::Linker<State>,
+    kind: Kind,
+    artefact: &Artefact,
+) -> Result<Code, ModuleError> {
+    let engine = &side.machine.engine;
+    let broken = |error: wasmtime::Error| ModuleError::Compile(format!("{error:#}"));
+    if kind.shape == Shape::Preview1 {
+        let module = artefact.module(engine).map_err(broken)?;
+        return Ok(Code::Preview1(cores.instantiate_pre(&module).map_err(|error| import(&error))?));
+    }
+    let component = artefact.component(engine).map_err(broken)?;
+    let pre = side.components.instantiate_pre(&component).map_err(|error| import(&error))?;
+    let code = match (kind.shape, kind.v02) {
+        (Shape::Http, true) => ProxyPre::new(pre).map(Code::Http),
+        (Shape::Http, false) => ServicePre::new(pre).map(Code::Http03),
+        (Shape::Command, false) => CommandPre03::new(pre).map(Code::Command03),
+        (Shape::Command | Shape::Preview1, _) => CommandPre::new(pre).map(Code::Command),
+        (Shape::Event, _) => OfferPre::new(pre).map(Code::Event),
+    };
+    code.map_err(|error| ModuleError::NoShape(format!("{error:#}")))
 }
 
 async fn find(side: &Side, digest: &ModuleDigest) -> Result<Option<Artefact>, ModuleError> {

@@ -52,8 +52,7 @@ impl Modules {
     ) -> Result<StoredModule, ModuleError> {
         let here = || format!("store the module {digest}");
         let dir = self.dir.clone();
-        let mut file =
-            blocking(move || draft(&dir)).await.map_err(ModuleError::io(here()))?;
+        let mut file = blocking(move || draft(&dir)).await.map_err(ModuleError::io(here()))?;
         let mut hash = Sha256::new();
         let mut size = 0_u64;
         while let Some(bytes) = body.next().await {

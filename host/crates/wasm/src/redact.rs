@@ -4,10 +4,8 @@ use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use wicket_core::Deployment;
+use wicket_core::{Deployment, Secret};
 
-/// A shorter one stands in too many words to be told from them.
-const SHORTEST: usize = 6;
 const HIDDEN: &[u8] = b"[secret]";
 /// What a guest says of its failure is cut here: it stands in receipts and dead letters.
 const LONGEST_WORDS: usize = 4 << 10;
@@ -23,8 +21,7 @@ impl Redactor {
     /// quotes.
     pub(crate) fn of(deployment: &Deployment) -> Self {
         let values = deployment.service.secrets.iter().filter_map(|name| deployment.secrets.get(name));
-        let lines = values.flat_map(|value| value.reveal().lines());
-        let lines = lines.map(str::trim).filter(|line| line.len() >= SHORTEST);
+        let lines = values.flat_map(Secret::hidden);
         let mut all: Vec<Vec<u8>> = lines.flat_map(|line| [line.into(), quoted(line)]).collect();
         // The longest first: one may be a part of another.
         all.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
@@ -63,9 +60,28 @@ impl Redactor {
         clean
     }
 
+    /// Where bytes of which more will come can be cut so that no secret is cut: what is behind waits for more.
+    pub(crate) fn cut_of(&self, said: &[u8]) -> usize {
+        // One whose end is still to come may begin behind this.
+        let mut cut = said.len().saturating_sub(self.longest().saturating_sub(1));
+        while let Some(start) = self.across(said, cut) {
+            cut = start;
+        }
+        cut
+    }
+
+    /// Where a secret begins that goes across a place.
+    fn across(&self, said: &[u8], place: usize) -> Option<usize> {
+        self.0.iter().flat_map(|all| all.iter()).find_map(|secret| {
+            let from = place.saturating_sub(secret.len() - 1);
+            let to = said.len().min(place + secret.len() - 1);
+            Some(from + find(&said[from..to], secret)?)
+        })
+    }
+
     /// Bytes of the longest secret.
-    fn longest(&self) -> usize {
-        self.0.iter().flat_map(|all| all.first()).map(Vec::len).max().unwrap_or(0)
+    pub(crate) fn longest(&self) -> usize {
+        self.0.as_ref().and_then(|all| all.first()).map_or(0, Vec::len)
     }
 }
 

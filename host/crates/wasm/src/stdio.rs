@@ -14,7 +14,7 @@ use wicket_core::{Limit, LogSink, LogStream};
 use crate::meter::Meter;
 use crate::redact::Redactor;
 
-/// A longer line is cut into several.
+/// A longer line is cut into several, but no secret in it is.
 const LONGEST_LINE: usize = 16 << 10;
 /// What a command may answer with; more belongs into an output file.
 pub(crate) const LARGEST_REPLY: usize = 8 << 20;
@@ -90,8 +90,9 @@ impl Sink {
         }
         for part in bytes.chunks(LONGEST_LINE) {
             shared.line.extend_from_slice(part);
-            if shared.line.len() >= LONGEST_LINE {
-                let whole = shared.line.split();
+            if shared.line.len() >= LONGEST_LINE + shared.secrets.longest() {
+                let cut = shared.secrets.cut_of(&shared.line);
+                let whole = shared.line.split_to(cut);
                 shared.say(self.stream, &whole);
             }
         }

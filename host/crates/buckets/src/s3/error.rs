@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use s3s::{S3Error, S3ErrorCode, s3_error};
+use wicket_core::chain;
 use wicket_store::StoreError;
 
 use crate::BucketError;
@@ -57,13 +58,7 @@ fn full() -> S3Error {
 /// What went wrong with a body. The protocol crate's own errors have no type outside of it: they are told by their
 /// text, in the very version that `Cargo.toml` names, and a test holds each.
 fn body(source: &std::io::Error) -> S3Error {
-    let mut text = String::new();
-    let mut cause: Option<&dyn std::error::Error> = Some(source);
-    while let Some(error) = cause {
-        text.push_str(&error.to_string());
-        text.push('\n');
-        cause = error.source();
-    }
+    let text = chain(source);
     if text.contains("SignatureMismatch") {
         s3_error!(
             SignatureDoesNotMatch,
@@ -84,14 +79,7 @@ fn body(source: &std::io::Error) -> S3Error {
 }
 
 fn internal(error: &BucketError) -> S3Error {
-    let mut causes = String::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        causes.push_str(": ");
-        causes.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    tracing::error!("S3: {error}{causes}");
+    tracing::error!("S3: {}", chain(error));
     s3_error!(InternalError, "{error}; the host's log says more")
 }
 

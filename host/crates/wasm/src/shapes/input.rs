@@ -12,9 +12,10 @@ use bytes::BytesMut;
 use futures::{StreamExt as _, stream};
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
-use wicket_core::{Attempt, ByteStream, Data, Failure, Limit, ObjectError, ObjectRef, OutputName, kinds};
+use wicket_core::{
+    Attempt, ByteStream, Data, Failure, Limit, ObjectError, ObjectRef, OutputName, chain, kinds,
+};
 
-use crate::executor::chain;
 use crate::meter::Meter;
 use crate::modules::blocking;
 
@@ -51,7 +52,8 @@ pub(crate) async fn download(attempt: &Attempt, dir: &Path, meter: &Meter) -> Re
     let mut names = Vec::new();
     for object in attempt.invocation.event.objects() {
         let name = free_name(object, &mut taken);
-        let (_, mut body) = attempt.objects.open(object).await.map_err(|error| failure(&error, meter))?;
+        let opened = attempt.objects.open(object).await.map_err(|error| failure(&error, meter))?;
+        let mut body = opened.body;
         let (path, mut head, mut file) = (dir.join(&name), BytesMut::new(), None);
         while let Some(bytes) = body.next().await {
             let bytes = bytes.map_err(host(&format!("read `{}`", object.key)))?;

@@ -173,6 +173,7 @@ pub(crate) fn event(top: &str, body: &str) -> Vec<u8> {
             r#"(module
 (import "wicketgate:function/types@0.1.0" "[method]object.read" (func $read (param i32 i32 i32)))
 (import "wicketgate:function/types@0.1.0" "[method]object.key" (func $key (param i32 i32)))
+(import "wicketgate:function/types@0.1.0" "[method]object.content-type" (func $type (param i32 i32)))
 (import "wicketgate:function/outputs@0.1.0" "[constructor]output"
   (func $output (param i32 i32 i32 i32 i32) (result i32)))
 (import "wicketgate:function/outputs@0.1.0" "[method]output.write" (func $write (param i32 i32 i32 i32)))

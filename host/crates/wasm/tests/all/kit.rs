@@ -12,12 +12,15 @@ use sha2::{Digest as _, Sha256};
 use wicket_config::{BucketName, ByteSize, Limits, ModuleDigest, Service, Span};
 use wicket_core::{
     Attempt, ByteStream, Deployment, Event, EventId, Executor as _, Failure, Invocation, InvocationId, Limit,
-    LogSink, ObjectEntry, ObjectError, ObjectRef, Objects, OutputName, Outputs, Report, Secret,
+    LogSink, ObjectEntry, ObjectError, ObjectRef, Objects, Opened, OutputName, Outputs, Report, Secret,
 };
 use wicket_wasm::{Answer, AnswerBody, Compiler, HttpCall, ModuleError, WasmConfig, WasmExecutor};
 
 /// An argument that means nothing to the test harness, and tells the compile child that it is one.
 pub(crate) const CHILD_MARK: &str = "no-test-has-this-name";
+
+/// The media type of every object.
+pub(crate) const TEXT: &str = "text/plain";
 
 pub(crate) struct Kit {
     pub(crate) executor: Arc<WasmExecutor>,
@@ -251,13 +254,14 @@ pub(crate) fn created(key: &str) -> Event {
 
 #[async_trait]
 impl Objects for Buckets {
-    async fn open(&self, object: &ObjectRef) -> Result<(u64, ByteStream), ObjectError> {
+    async fn open(&self, object: &ObjectRef) -> Result<Opened, ObjectError> {
         let found = self.objects.lock().unwrap().get(object.key.as_str()).cloned();
         let bytes = found.ok_or_else(|| ObjectError::Missing {
             bucket: object.bucket.to_string(),
             key: object.key.to_string(),
         })?;
-        Ok((bytes.len() as u64, stream(bytes)))
+        let content_type = Some(TEXT.to_owned());
+        Ok(Opened { size: bytes.len() as u64, content_type, body: stream(bytes) })
     }
 
     async fn list(

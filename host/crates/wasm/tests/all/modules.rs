@@ -165,7 +165,9 @@ async fn what_an_earlier_host_left_unfinished_is_removed_at_the_start() {
     let count = |dir: &PathBuf| std::fs::read_dir(dir).unwrap().count();
     let before = folders.each_ref().map(count);
     // An upload and a compile that never end, and a process that dies with them: nobody cleans up.
-    let never = Box::pin(futures::stream::once(async { Ok(guests::hello().into()) }).chain(futures::stream::pending()));
+    let never = Box::pin(
+        futures::stream::once(async { Ok(guests::hello().into()) }).chain(futures::stream::pending()),
+    );
     let module = digest(b"another");
     let mut upload = Box::pin(kit.executor.store_module(&module, never, ByteSize::mib(1)));
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
@@ -176,7 +178,8 @@ async fn what_an_earlier_host_left_unfinished_is_removed_at_the_start() {
     }
     std::mem::forget(upload);
     let draft = std::fs::read_dir(&folders[0]).unwrap().map(|entry| entry.unwrap().path());
-    let draft = draft.filter(|path| path.extension().is_none_or(|extension| extension != "wasm")).next().unwrap();
+    let draft =
+        draft.filter(|path| path.extension().is_none_or(|extension| extension != "wasm")).next().unwrap();
     std::fs::copy(&draft, folders[1].join(draft.file_name().unwrap())).unwrap();
     let kit = kit.again([7; 32]);
     assert_eq!(folders.each_ref().map(count), before);
@@ -297,6 +300,59 @@ async fn idle_modules_make_room_and_come_back_when_called() {
     assert_eq!(kit.executor.stats().loaded, 2);
     let run = kit.run(&all[3]).await;
     assert_eq!(run.failure().to_string(), "the function failed: exit status 3");
+}
+
+#[tokio::test]
+async fn a_module_that_comes_back_is_not_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = wicket_wasm::WasmConfig { loaded_modules: 1, ..config(dir.path()) };
+    let kit = Kit { executor: WasmExecutor::start(one).unwrap(), dir };
+    let hello = kit.deploy(guests::hello()).await;
+    kit.deploy(guests::preview1("", "")).await;
+    // What it is and what was compiled of it is known; its bytes serve for nothing else.
+    std::fs::remove_file(kit.dir.path().join(format!("modules/{}.wasm", hello.service.wasm))).unwrap();
+    assert_eq!(kit.get(&hello).await.0.unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn what_is_compiled_already_does_not_wait_for_compiles() {
+    let kit = Kit::start();
+    let hello = kit.deploy(guests::hello()).await;
+    let Kit { executor, dir } = kit;
+    drop(executor);
+    // A compiler that does not come to an end.
+    let compiler = Compiler { program: "/bin/sleep".into(), args: vec!["60".into()] };
+    let stuck = wicket_wasm::WasmConfig { compiler, ..config(dir.path()) };
+    let kit = Kit { executor: WasmExecutor::start(stuck).unwrap(), dir };
+    let mut others = Vec::new();
+    for n in 0..5 {
+        let code = format!("(call $exit (i32.const {n}))");
+        others.push(service(kit.upload(guests::preview1("", &code)).await));
+    }
+    let compiles = futures::future::join_all(others.iter().map(|one| kit.executor.prepare(one)));
+    let loads = async {
+        // When two compiles have begun, and the others wait for them.
+        let begun = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry
+                .unwrap()
+                .path()
+                .extension()
+                .is_none_or(|extension| extension != "cwasm" && extension != "mac")
+        };
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while std::fs::read_dir(kit.dir.path().join("cache")).unwrap().map(begun).filter(|new| *new).count()
+            < 2
+        {
+            assert!(std::time::Instant::now() < deadline, "no compile begins");
+            tokio::task::yield_now().await;
+        }
+        tokio::time::timeout(std::time::Duration::from_secs(10), kit.get(&hello)).await.expect("an answer")
+    };
+    tokio::select! {
+        biased;
+        _ = compiles => panic!("the compiler came to an end"),
+        loaded = loads => assert_eq!(loaded.0.unwrap().0, 200),
+    }
 }
 
 #[tokio::test]

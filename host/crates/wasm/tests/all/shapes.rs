@@ -162,6 +162,38 @@ async fn a_secret_that_a_guest_prints_is_not_in_its_log_nor_in_its_failure() {
     );
 }
 
+#[tokio::test]
+async fn a_secret_across_the_cut_of_a_long_line_is_not_in_the_log() {
+    let kit = Kit::start();
+    // 20,000 times `x`, with the secret in it at the place that is given.
+    let prints = |at: usize, times: u32| {
+        guests::preview1(
+            r#"(data $secret "s3cret")"#,
+            &format!(
+                "(local $n i32)
+                (memory.fill (i32.const 20000) (i32.const 120) (i32.const 20000))
+                (memory.init $secret (i32.const {}) (i32.const 0) (i32.const 6))
+                (loop $l
+                  (call $put (i32.const 2) (i32.add (i32.const 20000) (local.get $n)) (i32.const {}))
+                  (br_if $l (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const {}))) (i32.const 20000))))",
+                20000 + at,
+                20000 / times,
+                20000 / times,
+            ),
+        )
+    };
+    for (at, times) in [(16381, 1), (16384 - 6, 1), (16384, 1), (16386, 4), (9998, 2)] {
+        let edit = |service: &mut wicket_config::Service| {
+            service.secrets.push("TOKEN".into());
+            service.limits.log = wicket_config::ByteSize::kib(64);
+        };
+        let run = kit.run(&kit.deploy_with(prints(at, times), edit).await).await;
+        assert!(run.log.len() > 1, "{} lines", run.log.len());
+        let expected = format!("{}[secret]{}", "x".repeat(at), "x".repeat(20_000 - at - 6));
+        assert!(run.log.concat() == expected, "at {at}, {times} times");
+    }
+}
+
 /// Where there are only zeros.
 const ZEROS: usize = 2 << 16;
 
@@ -281,6 +313,22 @@ async fn an_event_handler_reads_objects_and_writes_outputs() {
     assert_eq!(run.outputs["made"], (Some("text/plain".into()), Bytes::from_static(b"pixels")));
     assert_eq!(run.log, ["warn: made"]);
     assert_eq!((run.report.usage.bytes_in, run.report.usage.bytes_out), (6, 12));
+}
+
+#[tokio::test]
+async fn an_event_handler_is_told_an_objects_media_type() {
+    let kit = Kit::start();
+    let tells = guests::event(
+        "",
+        "(call $type (i32.load (i32.load offset=84 (local.get $args))) (i32.const 32))
+        (if (i32.eqz (i32.load8_u (i32.const 32))) (then unreachable))
+        (i32.store8 (i32.const 512) (i32.const 0))
+        (i32.store (i32.const 516) (i32.load (i32.const 36)))
+        (i32.store (i32.const 520) (i32.load (i32.const 40)))
+        (i32.const 512)",
+    );
+    let run = kit.execute(&kit.deploy(tells).await, created("in/x"), Buckets::with("in/x", "pixels")).await;
+    assert_eq!(run.text(), crate::kit::TEXT);
 }
 
 #[tokio::test]

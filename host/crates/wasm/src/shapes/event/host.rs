@@ -11,10 +11,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use wasmtime::component::Resource;
 use wicket_config::{BucketName, ObjectKey, ProviderId};
-use wicket_core::{ByteStream, LogStream, ObjectEntry, ObjectError, ObjectRef, Objects, OutputName};
+use wicket_core::{
+    ByteStream, LogStream, ObjectEntry, ObjectError, ObjectRef, Objects, Opened, OutputName, chain,
+};
 
 use super::bindings::wicketgate::function::{buckets, log, outputs, types};
-use crate::executor::chain;
 use crate::meter::Meter;
 use crate::redact::Redactor;
 use crate::state::State;
@@ -35,6 +36,7 @@ pub struct Object {
 
 struct Open {
     size: u64,
+    content_type: Option<String>,
     body: ByteStream,
     /// Bytes that came and were not asked for yet.
     rest: Bytes,
@@ -64,8 +66,8 @@ impl Object {
         match &mut self.open {
             Some(open) => Ok(open),
             closed @ None => {
-                let (size, body) = objects.open(&self.about).await?;
-                Ok(closed.insert(Open { size, body, rest: Bytes::new() }))
+                let Opened { size, content_type, body } = objects.open(&self.about).await?;
+                Ok(closed.insert(Open { size, content_type, body, rest: Bytes::new() }))
             }
         }
     }
@@ -113,9 +115,10 @@ impl types::HostObject for State {
     }
 
     async fn content_type(&mut self, object: Resource<Object>) -> wasmtime::Result<Option<String>> {
-        self.table.get(&object)?;
-        // References carry none yet.
-        Ok(None)
+        let objects = self.objects()?;
+        let opened = self.table.get_mut(&object)?.open(&*objects).await;
+        // As with the size, a read says why there is none.
+        Ok(opened.ok().and_then(|open| open.content_type.clone()))
     }
 
     async fn read(&mut self, object: Resource<Object>, max: u32) -> Told<Vec<u8>> {
