@@ -182,6 +182,11 @@ impl From<AcceptError> for ApiError {
     fn from(error: AcceptError) -> Self {
         match error {
             AcceptError::Unknown(_) => Self::missing("unknown_service", error.to_string()),
+            AcceptError::NotGranted(..) => {
+                Self::new(StatusCode::FORBIDDEN, "bucket_not_granted", error.to_string()).help(
+                    "give the service an input that takes it, or name the bucket in `grants.read_buckets`",
+                )
+            }
             AcceptError::Stopping => Self::stopping(),
             AcceptError::Queue(error) => error.into(),
         }

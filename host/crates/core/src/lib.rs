@@ -25,4 +25,4 @@ pub use queue::{Depth, Filter, Lease, Pushed, Queue, QueueError, Retention, Sett
 pub use receipt::{
     AttemptRecord, Failure, Limit, Log, LogLine, LogSink, LogStream, Receipt, State, Trigger, Usage,
 };
-pub use route::{Cycle, Explanation, MAX_HOPS, Router, find_cycle};
+pub use route::{Cycle, Explanation, MAX_HOPS, Router, find_cycle, may_name};
