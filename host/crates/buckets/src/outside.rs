@@ -56,7 +56,7 @@ impl OutsideS3 {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         match error.code() {
-            Some("NoSuchKey") => {
+            Some("NoSuchKey" | "NoSuchBucket") => {
                 ObjectError::Missing { bucket: object.bucket.to_string(), key: object.key.to_string() }
             }
             _ => self.failed(object, DisplayErrorContext(error).to_string()),
