@@ -350,7 +350,7 @@ impl Node {
             Err(failure) => Err(failure),
             Ok(reply) => match outputs.finish().await {
                 Ok(collected) => Ok((reply, collected)),
-                Err(error) => Err(Failure::Host { message: chain(&error) }),
+                Err(error) => Err(error.failure()),
             },
         };
         let mut usage = report.usage;

@@ -12,7 +12,7 @@ use futures::Stream;
 use serde::{Deserialize, Serialize};
 use wicket_config::{BucketName, ObjectKey, Service};
 
-use crate::{Failure, Invocation, LogSink, ObjectRef, Timestamp, Usage};
+use crate::{Failure, Invocation, Limit, LogSink, ObjectRef, Timestamp, Usage};
 
 /// A body in pieces.
 pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
@@ -130,6 +130,24 @@ pub enum ObjectError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl ObjectError {
+    /// What it means for the attempt: what is missing, or not allowed, is so the next time too.
+    pub fn failure(&self) -> Failure {
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            message.push_str(": ");
+            message.push_str(&error.to_string());
+            cause = error.source();
+        }
+        match self {
+            Self::Missing { .. } | Self::Refused(_) => Failure::Input { message },
+            Self::Limit(_) => Failure::Limit { limit: Limit::Output, message },
+            Self::Full(_) | Self::Storage { .. } => Failure::Host { message },
+        }
+    }
 }
 
 /// Reads objects on behalf of an attempt. Refuses those that are neither in its event nor granted.

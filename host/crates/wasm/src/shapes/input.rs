@@ -10,7 +10,6 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
 use wicket_core::{Attempt, Data, Failure, Limit, ObjectError, ObjectRef, OutputName, kinds};
 
-use crate::executor::chain;
 use crate::meter::Meter;
 use crate::modules::blocking;
 
@@ -24,9 +23,8 @@ const DEEPEST: usize = 64;
 /// What an object's failure means for the attempt.
 pub(crate) fn failure(error: &ObjectError, meter: &Meter) -> Failure {
     match error {
-        ObjectError::Missing { .. } | ObjectError::Refused(_) => Failure::Input { message: chain(error) },
         ObjectError::Limit(_) => meter.failure(Limit::Output),
-        ObjectError::Full(_) | ObjectError::Storage { .. } => Failure::Host { message: chain(error) },
+        error => error.failure(),
     }
 }
 
