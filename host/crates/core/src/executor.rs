@@ -210,7 +210,13 @@ impl From<OutputName> for String {
     }
 }
 
-/// Takes the outputs of an attempt. They become visible when the attempt succeeded, all at once, or never.
+/// Takes the outputs of an attempt, and shows nobody anything before the function has succeeded.
+///
+/// Those for buckets of this host become visible in the transaction that completes the invocation: all at once, or never.
+/// Those for a provider outside are sent before it, one after the other, because no transaction spans two stores: when one
+/// of them cannot be sent, or the host ends in between, those before it are there, and the next attempt sends all of them
+/// again. So each arrives at least once, under the same key, and those of an invocation that is given up may be there in
+/// part.
 #[async_trait]
 pub trait Outputs: fmt::Debug + Send + Sync {
     /// Stages one output; the same name again replaces it. Counts against the service's output limit.
