@@ -134,6 +134,7 @@ fn accepted(service: &ServiceName, submitted: Vec<(InvocationId, bool)>, waiting
         id: first.map(|(id, _)| id),
         duplicate: first.is_some_and(|(_, duplicate)| duplicate),
         invocations: submitted.into_iter().map(view).collect(),
+        waiting,
     };
     let mut response = (status, Json(answer)).into_response();
     if let Some((id, _)) = first {

@@ -203,13 +203,16 @@ pub(crate) struct StartedView {
 /// `POST /job/{service}`: on disk, not yet run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct JobAccepted {
-    /// The first invocation; none when the body was a notification about nothing that starts one.
+    /// The first invocation; none when the body was a notification of which a join keeps all, or nothing starts one.
     #[schema(value_type = Option<String>, example = "6f1ed002ab5595859014ebf0951522d9")]
     pub(crate) id: Option<InvocationId>,
     /// Whether the first was known already.
     pub(crate) duplicate: bool,
     /// All of them: one for each record of a notification.
     pub(crate) invocations: Vec<StartedView>,
+    /// Whether some of it waits for the rest of its join, which starts the service when it is complete.
+    #[serde(default)]
+    pub(crate) waiting: bool,
 }
 
 /// `POST /events`: on disk, not yet run.
