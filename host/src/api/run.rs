@@ -136,3 +136,5 @@ fn failed(failure: &Failure, id: InvocationId) -> ApiError {
     ApiError::new(status, code, message)
         .help(format!("the receipt of invocation {id} has more: GET /system/invocations/{id}"))
 }
+        // Whoever could be told is gone, unless the host is on its way out.
+        Failure::Cancelled { .. } => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),

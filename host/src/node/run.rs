@@ -264,9 +264,9 @@ impl Drop for Call<'_> {
             queue_us: 0,
             usage: Usage { wall_us, ..Usage::default() },
             status: None,
-            failure: Some(Failure::Host {
-                message: "the caller went away, and the call was cancelled".to_owned(),
-            }),
+            failure: Some(self.node.told(Failure::Cancelled {
+                message: "the client went away before the answer was complete".to_owned(),
+            })),
         };
         self.store(record, Log::default());
     }
@@ -287,6 +287,24 @@ pub(crate) fn created(cause: &Event, invocation: InvocationId, staged: &[StagedO
 
 /// How one try went.
 pub(crate) struct Tried {
+impl Node {
+    /// A synchronous call's failure, as its receipt tells it. What the host cuts off at the end of its drain looks like a
+    /// client that leaves, to who only sees that nobody waits any more.
+    pub(crate) fn told(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Cancelled { .. } if self.abandon.is_cancelled() => {
+                Failure::Cancelled { message: "the host was stopping".to_owned() }
+            }
+            failure => failure,
+        }
+    }
+}
+
+/// Where the event of a call happens.
+fn source(service: &ServiceName) -> String {
+    format!("/run/{service}")
+}
+
     /// For the receipt.
     pub(crate) record: AttemptRecord,
     /// Its log.
