@@ -197,9 +197,9 @@ impl From<RunError> for ApiError {
     fn from(error: RunError) -> Self {
         match &error {
             RunError::Unknown(_) => Self::missing("unknown_service", error.to_string()),
-            RunError::Busy(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", error.to_string())
+            RunError::Busy(..) => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", error.to_string())
                 .help("send it again, or POST it to /job"),
-            RunError::Full => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string())
+            RunError::Full(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string())
                 .help("send it again, or POST it to /job"),
             RunError::Stopping => Self::stopping(),
             RunError::TooLarge(..) => Self::too_large(error.to_string()),
