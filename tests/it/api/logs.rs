@@ -1,8 +1,10 @@
 //! Logs and buckets.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use wicket_tests::TestHost;
+use wicket_tests::{TestHost, until};
 
 use super::{code, deploy, ended};
 
@@ -44,6 +46,52 @@ async fn a_log_is_read_as_text_and_as_json_lines() {
         assert_eq!(host.admin(Method::GET, &path, "").await.status, StatusCode::NOT_FOUND, "{path}");
     }
     assert_eq!(code(&host.admin(Method::GET, "/system/invocations/xyz/logs", "").await), "bad_id");
+}
+
+#[tokio::test]
+async fn invocations_are_forgotten_with_their_logs_and_what_runs_stays() {
+    let host = TestHost::start();
+    deploy(&host, "echo", "event-echo", json!({})).await;
+    deploy(&host, "exit", "exit", json!({"args": ["3"], "retry": {"attempts": 1}})).await;
+    let fields = json!({"args": ["20000"], "limits": {"concurrency": 1}});
+    deploy(&host, "sleeper", "sleeper", fields).await;
+    let job = async |name: &str| {
+        let job = host.admin(Method::POST, &format!("/job/{name}"), "x").await.json();
+        job["id"].as_str().expect("an id").to_owned()
+    };
+    let delete = async |path: String| host.admin(Method::DELETE, &path, "").await;
+    let jobs = async |name: &str| {
+        let jobs = host.admin(Method::GET, &format!("/system/logs/{name}"), "").await.json();
+        jobs["jobs"].as_object().expect("a map").len()
+    };
+
+    let (one, two) = (job("echo").await, job("echo").await);
+    ended(&host, &one).await;
+    ended(&host, &two).await;
+    assert_eq!(delete(format!("/system/logs/exit/{one}")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(delete(format!("/system/logs/echo/{one}")).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(delete(format!("/system/logs/echo/{one}")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(jobs("echo").await, 1);
+    assert_eq!(delete("/system/logs/echo".to_owned()).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(jobs("echo").await, 0);
+
+    ended(&host, &job("exit").await).await;
+    assert_eq!(delete("/system/logs/exit".to_owned()).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(jobs("exit").await, 1, "it failed");
+    assert_eq!(delete("/system/logs/exit?all=true".to_owned()).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(jobs("exit").await, 0);
+
+    let runs = job("sleeper").await;
+    until("it runs", Duration::from_secs(20), async || {
+        let receipt = host.admin(Method::GET, &format!("/system/invocations/{runs}"), "").await.json();
+        (receipt["state"] == "running").then_some(())
+    })
+    .await;
+    job("sleeper").await;
+    assert_eq!(code(&delete(format!("/system/logs/sleeper/{runs}")).await), "running");
+    assert_eq!(delete("/system/logs/sleeper?all=true".to_owned()).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(jobs("sleeper").await, 1, "what waits goes, what runs stays");
+    assert_eq!(delete("/system/logs/nobody".to_owned()).await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -76,6 +76,17 @@ pub struct Filter {
     pub limit: u32,
 }
 
+/// Which invocations to forget before their time. Never one that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forget {
+    /// This one.
+    One(InvocationId),
+    /// Those that ended well.
+    Succeeded,
+    /// All: those that failed and those that wait, too.
+    All,
+}
+
 /// How long settled invocations are remembered. That is also how long a duplicate is recognised.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
@@ -173,6 +184,10 @@ pub trait Queue: std::fmt::Debug + Send + Sync {
 
     /// Forgets what is older than the retention. Returns how many invocations went.
     async fn prune(&self, keep: Retention) -> Result<u64, QueueError>;
+
+    /// Forgets invocations of a service with their logs: one that waits will not run, and a duplicate of one that is
+    /// forgotten is new. Returns how many went.
+    async fn forget(&self, service: &ServiceName, which: Forget) -> Result<u64, QueueError>;
 
     /// Buries everything that waits or runs for a service that is being removed. Returns how many.
     async fn abandon(&self, service: &ServiceName, reason: &str) -> Result<u64, QueueError>;

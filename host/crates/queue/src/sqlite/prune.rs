@@ -1,7 +1,10 @@
 //! Forgets, in steps so small that the writer is soon free for others.
 
 use rusqlite::Connection;
+use wicket_core::Forget;
 use wicket_store::{Store, StoreError};
+
+use super::stored::Id;
 
 /// Rows of one step …
 const ROWS: u32 = 200;
@@ -19,6 +22,11 @@ pub(super) const PARTS: &str =
 pub(super) const JOINS: &str = "DELETE FROM joins WHERE id IN
     (SELECT id FROM joins WHERE closed IS NOT NULL AND closed < ?1 ORDER BY closed LIMIT ?2)";
 
+const SUCCEEDED: &str = "DELETE FROM invocations WHERE seq IN
+    (SELECT seq FROM invocations WHERE service = ?1 AND state = 2 LIMIT ?2)";
+const NOT_RUNNING: &str = "DELETE FROM invocations WHERE seq IN
+    (SELECT seq FROM invocations WHERE service = ?1 AND state <> 1 LIMIT ?2)";
+
 /// Ended invocations older than `age`, dead letters older than `dead`; answers how many went.
 pub(super) async fn invocations(store: &Store, age: i64, dead: i64) -> Result<u64, StoreError> {
     Ok(rows(store, ENDED, age).await? + rows(store, BURIED, dead).await?)
@@ -28,6 +36,18 @@ pub(super) async fn invocations(store: &Store, age: i64, dead: i64) -> Result<u6
 pub(super) async fn joins(store: &Store, age: i64) -> Result<(), StoreError> {
     rows(store, PARTS, age).await?;
     rows(store, JOINS, age).await.map(drop)
+}
+
+/// Up to [`ROWS`] of a service's invocations that nobody works on; answers how many went.
+pub(super) fn some_of(conn: &Connection, service: &str, which: Forget) -> Result<u64, StoreError> {
+    let gone = match which {
+        Forget::One(id) => conn
+            .prepare_cached("DELETE FROM invocations WHERE id = ?1 AND service = ?2 AND state <> 1")?
+            .execute((Id(id), service))?,
+        Forget::Succeeded => conn.prepare_cached(SUCCEEDED)?.execute((service, ROWS))?,
+        Forget::All => conn.prepare_cached(NOT_RUNNING)?.execute((service, ROWS))?,
+    };
+    Ok(gone as u64)
 }
 
 /// The oldest logs, until at most `keep` bytes of them are left.
