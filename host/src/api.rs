@@ -79,6 +79,7 @@ fn documented() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(explain::happened))
         .routes(routes!(buckets::list, buckets::create, buckets::update))
         .routes(routes!(buckets::read, buckets::delete))
+        .routes(routes!(buckets::presign::presign))
 }
 
 /// Writes errors the way the caller reads them.

@@ -168,3 +168,48 @@ async fn buckets_are_made_listed_and_removed() {
     assert_eq!(host.admin(Method::DELETE, "/system/buckets/photos", "").await.status, StatusCode::NO_CONTENT);
     assert_eq!(code(&host.admin(Method::GET, "/system/buckets/photos", "").await), "unknown_bucket");
 }
+
+#[tokio::test]
+async fn a_presigned_url_puts_or_gets_one_object_for_a_while() {
+    let host = TestHost::start();
+    host.wicket(&["bucket", "mb", "photos"]);
+    let ask = async |body: Value| {
+        host.admin(Method::POST, "/system/buckets/photos/presign", body.to_string()).await
+    };
+    let upload = json!({"object_key": "in/a b.jpg", "operation": "upload", "expires_in": 60,
+        "content_type": "image/jpeg", "extra_headers": {"x-amz-meta-by": "ada"}});
+    let answer = ask(upload).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let put = answer.json();
+    assert_eq!((&put["method"], &put["operation"]), (&json!("PUT"), &json!("upload")));
+    assert_eq!(put["headers"], json!({"content-type": "image/jpeg", "x-amz-meta-by": "ada"}));
+    assert!(put["expires_at"].as_str().is_some_and(|time| time.starts_with("20")), "{put}");
+    let url = put["url"].as_str().expect("a URL");
+    let bare = host.send(Method::PUT, url, &[], "bytes".into()).await;
+    assert_eq!(bare.status, StatusCode::FORBIDDEN, "the headers are signed");
+    let headers = [("content-type", "image/jpeg"), ("x-amz-meta-by", "ada")];
+    let stored = host.send(Method::PUT, url, &headers, "bytes".into()).await;
+    assert_eq!(stored.status, StatusCode::OK, "{}", stored.text());
+
+    let got = ask(json!({"object_key": "in/a b.jpg", "operation": "download"})).await.json();
+    assert_eq!((&got["method"], &got["headers"]), (&json!("GET"), &json!({})));
+    let got = host.get(got["url"].as_str().expect("a URL")).await;
+    assert_eq!(
+        (got.text().as_str(), &got.headers["content-type"]),
+        ("bytes", &"image/jpeg".parse().unwrap())
+    );
+
+    let bad = async |more: Value| {
+        let mut body = json!({"object_key": "a", "operation": "upload"});
+        body.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+        code(&ask(body).await)
+    };
+    assert_eq!(bad(json!({"expires_in": 604_801})).await, "bad_expiry");
+    assert_eq!(bad(json!({"expires_in": 0})).await, "bad_expiry");
+    assert_eq!(bad(json!({"object_key": ""})).await, "bad_name");
+    assert_eq!(bad(json!({"operation": "delete"})).await, "bad_json");
+    assert_eq!(bad(json!({"extra_headers": {"host": "evil.example"}})).await, "bad_header");
+    let nowhere = json!({"object_key": "a", "operation": "download"}).to_string();
+    let nowhere = host.admin(Method::POST, "/system/buckets/nowhere/presign", nowhere).await;
+    assert_eq!(code(&nowhere), "unknown_bucket");
+}
