@@ -68,8 +68,8 @@ fn documented() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(run::run))
         .routes(routes!(job::submit))
         .routes(routes!(events::accept))
-        .routes(routes!(logs::jobs))
-        .routes(routes!(logs::text))
+        .routes(routes!(logs::jobs, logs::forget))
+        .routes(routes!(logs::text, logs::forget_one))
         .routes(routes!(invocations::list))
         .routes(routes!(invocations::read))
         .routes(routes!(logs::lines))
@@ -79,6 +79,7 @@ fn documented() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(explain::happened))
         .routes(routes!(buckets::list, buckets::create, buckets::update))
         .routes(routes!(buckets::read, buckets::delete))
+        .routes(routes!(buckets::presign::presign))
 }
 
 /// Writes errors the way the caller reads them.

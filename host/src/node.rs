@@ -17,7 +17,8 @@ use tokio_util::task::TaskTracker;
 use wicket_buckets::LocalBuckets;
 use wicket_config::{HostConfig, ServiceName};
 use wicket_core::{
-    Delivery, Deployment, Event, Invocation, InvocationId, LogSink, Objects, Pushed, Queue, QueueError,
+    Delivery, Deployment, Event, Invocation, InvocationId, LogSink, ObjectRef, Objects, Pushed, Queue,
+    QueueError, may_name,
 };
 use wicket_queue::SqliteQueue;
 use wicket_store::Store;
@@ -130,6 +131,12 @@ pub(crate) enum AcceptError {
     /// No such service.
     #[error("there is no service `{0}`")]
     Unknown(ServiceName),
+    /// The service would read an object that its caller may not have it read.
+    #[error(
+        "service `{0}` has no input that takes `{key}` of bucket `{bucket}`, and is not granted to read it",
+        key = .1.key, bucket = .1.bucket
+    )]
+    NotGranted(ServiceName, ObjectRef),
     /// The node is on its way out.
     #[error("the host is stopping")]
     Stopping,
@@ -140,11 +147,13 @@ pub(crate) enum AcceptError {
 
 impl Node {
     /// Takes events: routes them and stores what they start, all of it or nothing. Durable on return. With `only`, no
-    /// other service is started. The answers stand in the order of the events.
+    /// other service is started. What an event names, its function may read: nothing is accepted when somebody who is
+    /// not the admin names what the service may not read in any case. The answers stand in the order of the events.
     pub(crate) async fn accept(
         &self,
         events: &[Event],
         only: Option<&ServiceName>,
+        is_admin: bool,
     ) -> Result<Vec<Accepted>, AcceptError> {
         if self.stop.is_cancelled() {
             return Err(AcceptError::Stopping);
@@ -156,6 +165,9 @@ impl Node {
         for (idx, event) in events.iter().enumerate() {
             let routed = table.router.route(event).into_iter();
             for delivery in routed.filter(|delivery| only.is_none_or(|only| service(delivery) == only)) {
+                if !is_admin {
+                    check_named(&table, service(&delivery), event)?;
+                }
                 whose.push((idx, service(&delivery).clone()));
                 deliveries.push(delivery);
             }
@@ -175,18 +187,23 @@ impl Node {
         Ok(accepted)
     }
 
-    /// Queues one service on each of these events, whatever the routes say: all or none. The ids, and whether they
-    /// were known already.
+    /// Queues one service on each of these events, whatever the routes say: all or none, and none when somebody who is
+    /// not the admin names what the service may not read in any case. The ids, and whether they were known already.
     pub(crate) async fn submit(
         &self,
         service: &ServiceName,
         events: Vec<Event>,
+        is_admin: bool,
     ) -> Result<Vec<(InvocationId, bool)>, AcceptError> {
         if self.stop.is_cancelled() {
             return Err(AcceptError::Stopping);
         }
-        if !self.catalog.table().deployments.contains_key(service) {
+        let table = self.catalog.table();
+        if !table.deployments.contains_key(service) {
             return Err(AcceptError::Unknown(service.clone()));
+        }
+        if !is_admin {
+            events.iter().try_for_each(|event| check_named(&table, service, event))?;
         }
         let invocations: Vec<Invocation> =
             events.into_iter().map(|event| Invocation::of(service, event)).collect();
@@ -244,6 +261,13 @@ impl Node {
         let (buckets, outside) = (self.buckets.clone(), self.outside.clone());
         Arc::new(AttemptObjects::granted_only(deployment.clone(), buckets, outside))
     }
+}
+
+/// Whether a service may read all that an event names, whoever named it.
+fn check_named(table: &Table, name: &ServiceName, event: &Event) -> Result<(), AcceptError> {
+    let Some(deployment) = table.deployments.get(name) else { return Ok(()) };
+    let refused = event.objects().into_iter().find(|object| !may_name(&deployment.service, object));
+    refused.map_or(Ok(()), |object| Err(AcceptError::NotGranted(name.clone(), object.clone())))
 }
 
 /// Whose delivery it is.

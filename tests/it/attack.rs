@@ -104,6 +104,41 @@ async fn a_token_reads_no_bucket_through_a_made_up_webhook() {
 }
 
 #[tokio::test]
+async fn a_token_names_only_objects_that_the_service_may_read_in_any_case() {
+    let host = TestHost::start();
+    let fields = json!({
+        "events": [{"type": "dev.wicketgate.object.*"}],
+        "input": [{"path": "photos/in", "suffix": [".txt"]}],
+        "grants": {"read_buckets": ["public"]},
+    });
+    let token = deploy(&host, "courier", "event-echo", fields).await;
+    for (bucket, key) in [("vault", "key.txt"), ("public", "key.txt"), ("photos", "in/key.txt")] {
+        if bucket != "photos" {
+            host.wicket(&["bucket", "mb", bucket]);
+        }
+        host.put(bucket, key, format!("of {bucket}")).await;
+    }
+    let path = "/events?storage_provider=minio.default";
+    let send = async |bucket: &str, key: &str| {
+        bearer(&host, Method::POST, path, &token, &[], told(bucket, key)).await
+    };
+    for (bucket, key) in [("vault", "key.txt"), ("photos", "private/key.txt"), ("photos", "in/key.jpg")] {
+        let refused = send(bucket, key).await;
+        assert_eq!((refused.status, code(&refused).as_str()), (StatusCode::FORBIDDEN, "bucket_not_granted"));
+        assert!(refused.text().contains(&format!("`{key}` of bucket `{bucket}`")), "{}", refused.text());
+    }
+    // At the other door too: the service listens to this bucket, and its filter takes any object.
+    let refused = bearer(&host, Method::POST, "/job/courier", &token, &[], told("photos", "private/a")).await;
+    assert_eq!((refused.status, code(&refused).as_str()), (StatusCode::FORBIDDEN, "bucket_not_granted"));
+    for (bucket, key) in [("public", "key.txt"), ("photos", "in/key.txt")] {
+        let taken = send(bucket, key).await;
+        assert_eq!(taken.status, StatusCode::ACCEPTED, "{}", taken.text());
+        let id = taken.json()["events"][0]["started"][0]["id"].as_str().expect("an id").to_owned();
+        assert_eq!(ended(&host, &id).await["state"], "succeeded");
+    }
+}
+
+#[tokio::test]
 async fn a_page_of_another_site_changes_nothing_with_the_admins_password() {
     let host = TestHost::start();
     deploy(&host, "hello", "hello", json!({})).await;

@@ -169,7 +169,11 @@ async fn a_notification_about_nothing_for_the_service_starts_nothing() {
     ] {
         let answer = bearer(&host, Method::POST, "/job/copy", &token, &[], body.to_string()).await;
         assert_eq!(answer.status, StatusCode::OK, "{body}: {}", answer.text());
-        assert_eq!(answer.json(), json!({"id": null, "duplicate": false, "invocations": []}), "{body}");
+        assert_eq!(
+            answer.json(),
+            json!({"id": null, "duplicate": false, "invocations": [], "waiting": false}),
+            "{body}"
+        );
     }
     let bad = json!({"Records": [{"s3": {"bucket": {"name": "NO"}, "object": {"key": "k"}}}, {"s3": {}}]});
     let bad = bearer(&host, Method::POST, "/job/copy", &token, &[], bad.to_string()).await;
@@ -180,6 +184,24 @@ async fn a_notification_about_nothing_for_the_service_starts_nothing() {
         "{}",
         bad.text()
     );
+}
+
+#[tokio::test]
+async fn a_job_that_is_part_of_a_join_says_that_it_waits() {
+    let host = TestHost::start();
+    let fields = json!({"input": [{"path": "photos/in"}], "join": {"by": "folder", "count": 2}});
+    let token = deploy(&host, "both", "event-echo", fields).await;
+    let first = minio("photos", "in/a.jpg", "1").to_string();
+    let answer = bearer(&host, Method::POST, "/job/both", &token, &[], first).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+    assert_eq!(answer.json(), json!({"id": null, "duplicate": false, "invocations": [], "waiting": true}));
+    let body = host.scratch().join("other.json");
+    std::fs::write(&body, minio("photos", "else/b.jpg", "2").to_string()).expect("a file");
+    let said = host.wicket(&["job", "both", "--input", body.to_str().expect("text")]).stderr;
+    assert!(said.contains("nothing that starts this service"), "{said}");
+    std::fs::write(&body, minio("photos", "in/other/b.jpg", "3").to_string()).expect("a file");
+    let said = host.wicket(&["job", "both", "--input", body.to_str().expect("text")]).stderr;
+    assert!(said.contains("when its join is complete"), "{said}");
 }
 
 #[tokio::test]

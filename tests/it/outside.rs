@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use wicket_tests::{Answer, TestHost, until};
 
+use crate::api::deploy;
 use weed::{ACCESS, SECRET, Weed};
 
 const SOON: Duration = Duration::from_secs(90);
@@ -185,6 +186,26 @@ async fn wrong_keys_make_a_dead_letter_that_names_the_store_and_no_secret() {
     host.apply(&copy(&weed.endpoint(), SECRET, 2));
     host.wicket(&["dead-letters", "redrive", &id]);
     until("the redriven one has its output", SOON, async || weed.get("camera", "out/a.jpg").await).await;
+}
+
+#[tokio::test]
+async fn a_bucket_outside_that_is_missing_is_not_asked_again() {
+    let host = TestHost::start();
+    let config = host.admin(Method::GET, "/system/config", "").await.json();
+    let provider = &config["minio_provider"];
+    let fields = json!({
+        "storage_providers": {"minio": {"away": {"endpoint": provider["endpoint"],
+            "access_key": provider["access_key"], "secret_key": provider["secret_key"]}}},
+        "output": [{"storage_provider": "minio.away", "path": "nowhere/out"}],
+        "retry": {"attempts": 3, "backoff": "100ms"},
+    });
+    deploy(&host, "copy", "echo", fields).await;
+    let job = host.admin(Method::POST, "/job/copy", "bytes").await.json();
+    let receipt = ended(&host, job["id"].as_str().expect("an id")).await;
+    assert_eq!(receipt["attempts"].as_array().map(Vec::len), Some(1), "{receipt}");
+    let failure = &receipt["attempts"][0]["failure"];
+    assert_eq!(failure["kind"], "input", "{failure}");
+    assert!(failure["message"].as_str().is_some_and(|text| text.contains("`nowhere`")), "{failure}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Buckets, in OSCAR's words. Objects themselves go through the S3 endpoint.
 
+pub(super) mod presign;
+
 use std::sync::Arc;
 
 use axum::Json;

@@ -182,6 +182,11 @@ impl From<AcceptError> for ApiError {
     fn from(error: AcceptError) -> Self {
         match error {
             AcceptError::Unknown(_) => Self::missing("unknown_service", error.to_string()),
+            AcceptError::NotGranted(..) => {
+                Self::new(StatusCode::FORBIDDEN, "bucket_not_granted", error.to_string()).help(
+                    "give the service an input that takes it, or name the bucket in `grants.read_buckets`",
+                )
+            }
             AcceptError::Stopping => Self::stopping(),
             AcceptError::Queue(error) => error.into(),
         }
@@ -192,9 +197,9 @@ impl From<RunError> for ApiError {
     fn from(error: RunError) -> Self {
         match &error {
             RunError::Unknown(_) => Self::missing("unknown_service", error.to_string()),
-            RunError::Busy(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", error.to_string())
+            RunError::Busy(..) => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", error.to_string())
                 .help("send it again, or POST it to /job"),
-            RunError::Full => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string())
+            RunError::Full(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string())
                 .help("send it again, or POST it to /job"),
             RunError::Stopping => Self::stopping(),
             RunError::TooLarge(..) => Self::too_large(error.to_string()),

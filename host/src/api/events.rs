@@ -39,7 +39,8 @@ pub(super) struct About {
 /// CloudEvents 1.0 in structured mode (`application/cloudevents+json`), batched
 /// (`application/cloudevents-batch+json`) or binary (`ce-` headers); or the webhook of an S3 outside, in the form that
 /// MinIO, Ceph and AWS give it. The admin's events start whatever listens to them (MinIO sends basic auth when its
-/// `auth_token` is `Basic …`); with the bearer token of a service they start that service alone. The same event again
+/// `auth_token` is `Basic …`); with the bearer token of a service they start that service alone,
+/// and name only objects that it may read in any case. The same event again
 /// (by `source` and `id`) starts nothing.
 #[utoipa::path(post, path = "/events", operation_id = "events", tag = "calls", security(("admin" = []), ("token" = [])), params(About),
     request_body(content(
@@ -50,6 +51,7 @@ pub(super) struct About {
     )), responses(
     (status = 202, description = "What it starts is on disk", body = EventsAccepted),
     (status = 400, description = "No event, or something is wrong with it: everything is told, a line for each"),
+    (status = 403, description = "With a service's token: an object that the event names is of no input of the service, and the service is not granted to read its bucket"),
     (status = 413, description = "It is larger than 8 MiB"),
     (status = 415, description = "It is in a format that this host does not read")))]
 pub(super) async fn accept(
@@ -67,7 +69,7 @@ pub(super) async fn accept(
         Some(Mode::Binary) => vec![cloud_event::binary(&headers, body)?],
         None => announced(&node, &body, about.storage_provider.map(ProviderId))?,
     };
-    let accepted = node.accept(&events, only.as_ref()).await?;
+    let accepted = node.accept(&events, only.as_ref(), only.is_none()).await?;
     let events = events.iter().zip(accepted).map(view).collect();
     Ok((StatusCode::ACCEPTED, Json(EventsAccepted { events })))
 }

@@ -62,7 +62,7 @@ pub(super) async fn config(_: Admin, State(node): State<Arc<Node>>, headers: Hea
 
 /// The buckets' base URL, as this caller can reach it: by the name by which he reached the API, where the host
 /// listens on all addresses.
-fn s3_endpoint(node: &Node, headers: &HeaderMap) -> String {
+pub(super) fn s3_endpoint(node: &Node, headers: &HeaderMap) -> String {
     let Some(addresses) = node.addresses.get() else { return String::new() };
     let address = addresses.s3;
     let named = params::header(headers, header::HOST)

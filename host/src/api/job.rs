@@ -36,7 +36,7 @@ const MAX_KEY: usize = 255;
     (status = 201, description = "It is on disk", body = JobAccepted,
         headers(("location" = String, description = "The receipt"), ("wicket-invocation" = String, description = "The invocation"))),
     (status = 200, description = "The body was a notification about nothing that starts the service", body = JobAccepted),
-    (status = 403, description = "The body is a notification about a bucket that the service may not read"),
+    (status = 403, description = "The body is a notification about an object that the service may not read"),
     (status = 404, description = "There is no such service"),
     (status = 413, description = "The body is over the service's `limits.body`, or over 8 MiB"),
     (status = 422, description = "The idempotency key was used for another request")))]
@@ -57,7 +57,7 @@ pub(super) async fn submit(
         .map_err(|error| error.help("put what is large into a bucket that the service listens to"))?;
     match notification::read(&body)? {
         Some(created) => announced(&node, &name, &created, is_admin).await,
-        None => posted(&node, &name, &headers, key, body).await,
+        None => posted(&node, &name, &headers, key, body, is_admin).await,
     }
 }
 
@@ -82,24 +82,14 @@ async fn announced(
         providers.dedup();
         events.extend(providers.into_iter().map(|provider| object.event(provider)));
     }
-    // A service that listens to no bucket was told of this one by somebody who knows why. It may read what its event
-    // names, so who may not read every object names only those that it may read in any case.
+    // A service that listens to no bucket was told of this one by somebody who knows why.
     if inputs.is_empty() {
-        let granted = &deployment.service.grants.read_buckets;
-        if let Some(object) = created.iter().find(|object| !is_admin && !granted.contains(&object.bucket)) {
-            let message = format!(
-                "service `{name}` has no input in bucket `{}`, and is not granted to read it",
-                object.bucket
-            );
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "bucket_not_granted", message)
-                .help("give the service an input there, or name the bucket in `grants.read_buckets`"));
-        }
         let events = created.iter().map(|object| object.event(&ProviderId::default())).collect();
-        let submitted = node.submit(name, events).await?;
+        let submitted = node.submit(name, events, is_admin).await?;
         return Ok(accepted(name, submitted, false));
     }
     let (mut started, mut waiting) = (Vec::new(), false);
-    for one in node.accept(&events, Some(name)).await? {
+    for one in node.accept(&events, Some(name), is_admin).await? {
         started.extend(one.started.into_iter().map(|(_, id, duplicate)| (id, duplicate)));
         waiting |= one.waiting > 0;
     }
@@ -113,6 +103,7 @@ async fn posted(
     headers: &HeaderMap,
     key: Option<EventId>,
     body: Bytes,
+    is_admin: bool,
 ) -> Result<Response, ApiError> {
     let given = key.is_some();
     let mut event = Event::new(format!("/job/{name}"), kinds::POSTED, key.unwrap_or_else(EventId::random));
@@ -123,7 +114,7 @@ async fn posted(
     let data = decoded.unwrap_or(body);
     event.data = if data.is_empty() { Data::None } else { Data::Inline(data) };
     let sent = event.data.clone();
-    let submitted = node.submit(name, vec![event]).await?;
+    let submitted = node.submit(name, vec![event], is_admin).await?;
     if let (true, [(id, true)]) = (given, submitted.as_slice())
         && let Some(first) = node.queue.event(*id).await?
         && first.data != sent
@@ -143,6 +134,7 @@ fn accepted(service: &ServiceName, submitted: Vec<(InvocationId, bool)>, waiting
         id: first.map(|(id, _)| id),
         duplicate: first.is_some_and(|(_, duplicate)| duplicate),
         invocations: submitted.into_iter().map(view).collect(),
+        waiting,
     };
     let mut response = (status, Json(answer)).into_response();
     if let Some((id, _)) = first {

@@ -8,10 +8,10 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header;
+use http::{StatusCode, header};
 use serde::Deserialize;
 use wicket_config::ServiceName;
-use wicket_core::{Filter, InvocationId, Log, Queue, Receipt, State as Stand};
+use wicket_core::{Filter, Forget, InvocationId, Log, Queue, Receipt, State as Stand};
 
 use super::access::Admin;
 use super::error::ApiError;
@@ -71,6 +71,62 @@ fn job(receipt: &Receipt) -> JobView {
     }
 }
 
+/// What to forget.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Those that failed and those that wait, too.
+    #[serde(default)]
+    #[param(required = false, value_type = bool)]
+    all: String,
+}
+
+/// Forgets invocations of a service, with their logs: those that succeeded, or with `all` every one that does not run.
+///
+/// One that waits is never run then, and an event that comes again is a new one.
+#[utoipa::path(delete, path = "/system/logs/{service}", operation_id = "logs_forget", tag = "logs", security(("admin" = [])),
+    params(("service" = String, Path, description = "The service"), Which), responses(
+    (status = 204, description = "They are gone"),
+    (status = 404, description = "There is no such service, and no trace of one")))]
+pub(super) async fn forget(
+    _: Admin,
+    State(node): State<Arc<Node>>,
+    Named(service): Named<ServiceName>,
+    Asked(which): Asked<Which>,
+) -> Result<StatusCode, ApiError> {
+    let any = Filter { service: Some(service.clone()), limit: 1, ..Filter::default() };
+    if !node.catalog.table().deployments.contains_key(&service) && node.queue.list(&any).await?.is_empty() {
+        return Err(services::unknown(&service));
+    }
+    node.queue.forget(&service, if is_true(&which.all) { Forget::All } else { Forget::Succeeded }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Forgets one invocation, with its logs. One that waits is never run then.
+#[utoipa::path(delete, path = "/system/logs/{service}/{id}", operation_id = "logs_forget_one", tag = "logs", security(("admin" = [])),
+    params(("service" = String, Path, description = "The service"), ("id" = String, Path, description = "The invocation")), responses(
+    (status = 204, description = "It is gone"),
+    (status = 404, description = "There is no such invocation of this service"),
+    (status = 409, description = "It runs")))]
+pub(super) async fn forget_one(
+    _: Admin,
+    State(node): State<Arc<Node>>,
+    Pair(service, id): Pair<ServiceName, InvocationId>,
+) -> Result<StatusCode, ApiError> {
+    if node.queue.forget(&service, Forget::One(id)).await? > 0 {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let receipt = node.queue.receipt(id).await?.filter(|receipt| receipt.service == service);
+    receipt.ok_or_else(|| invocations::unknown(id))?;
+    let message = format!("invocation {id} runs, and what runs is not forgotten");
+    Err(ApiError::new(StatusCode::CONFLICT, "running", message).help("wait until it has ended"))
+}
+
+/// As Go reads a boolean.
+fn is_true(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
+}
+
 /// How a log is shown.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -94,9 +150,7 @@ pub(super) async fn text(
 ) -> Result<Response, ApiError> {
     let receipt = node.queue.receipt(id).await?.filter(|receipt| receipt.service == service);
     receipt.ok_or_else(|| invocations::unknown(id))?;
-    // As Go reads a boolean, and a bare `?timestamps` too.
-    let asked = shown.timestamps.as_str();
-    let timestamps = matches!(asked, "1" | "t" | "T" | "true" | "TRUE" | "True");
+    let timestamps = is_true(&shown.timestamps);
     let mut text = String::new();
     for (_, log) in so_far(&node, id).await? {
         for line in log.lines {

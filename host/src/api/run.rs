@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body::Body as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_util::io::ReaderStream;
 use wicket_core::{ByteStream, Failure, InvocationId, Limit, Reply};
@@ -46,9 +47,7 @@ pub(super) async fn run(
         Some(deployment) => deployment.service.limits.body,
         None => return Err(services::unknown(&name)),
     };
-    body::announced(&body, limit.0).map_err(|()| {
-        ApiError::too_large(format!("the body passes the limit of {limit} of service `{name}`"))
-    })?;
+    let announced = body.size_hint().lower();
     let base64 = OnceLock::new();
     let posted = async {
         let media_type = params::media_type(&headers);
@@ -58,16 +57,26 @@ pub(super) async fn run(
             params::header(&headers, header::CONTENT_TYPE).filter(|_| !is_base64).map(str::to_owned);
         Posted { content_type, body }
     };
-    let RunReply { id, result } = node.run(&name, posted).await?;
+    let RunReply { id, result } = match node.run(&name, announced, posted).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            let Some(id) = error.id() else { return Err(error.into()) };
+            return Ok(named(ApiError::from(error).into_response(), id));
+        }
+    };
     let base64 = base64.get().copied().unwrap_or(false);
-    let mut response = match result {
+    let response = match result {
         Ok(said) => answer(said, base64).await?,
         Err(failure) => failed(&failure, id).into_response(),
     };
+    Ok(named(response, id))
+}
+
+fn named(mut response: Response, id: InvocationId) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert(INVOCATION_HEADER, value);
     }
-    Ok(response)
+    response
 }
 
 /// What the function said, or made.
@@ -128,6 +137,8 @@ fn failed(failure: &Failure, id: InvocationId) -> ApiError {
         Failure::Function { .. } | Failure::Trap { .. } => (StatusCode::BAD_GATEWAY, "function_failed"),
         Failure::Input { .. } => (StatusCode::BAD_REQUEST, "input"),
         Failure::Host { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "host_failed"),
+        // Whoever could be told is gone, unless the host is on its way out.
+        Failure::Cancelled { .. } => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),
     };
     let message = match failure {
         Failure::Host { .. } => "the host failed".to_owned(),

@@ -203,13 +203,16 @@ pub(crate) struct StartedView {
 /// `POST /job/{service}`: on disk, not yet run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct JobAccepted {
-    /// The first invocation; none when the body was a notification about nothing that starts one.
+    /// The first invocation; none when the body was a notification of which a join keeps all, or nothing starts one.
     #[schema(value_type = Option<String>, example = "6f1ed002ab5595859014ebf0951522d9")]
     pub(crate) id: Option<InvocationId>,
     /// Whether the first was known already.
     pub(crate) duplicate: bool,
     /// All of them: one for each record of a notification.
     pub(crate) invocations: Vec<StartedView>,
+    /// Whether some of it waits for the rest of its join, which starts the service when it is complete.
+    #[serde(default)]
+    pub(crate) waiting: bool,
 }
 
 /// `POST /events`: on disk, not yet run.
@@ -384,6 +387,59 @@ pub(crate) struct BucketView {
 
 fn private() -> String {
     "private".to_owned()
+}
+
+/// What a presigned URL is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Operation {
+    /// To put the object.
+    Upload,
+    /// To get it.
+    Download,
+}
+
+/// Which URL is asked for, in OSCAR's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct PresignAsked {
+    /// The object's key.
+    #[schema(example = "in/trip/a.jpg")]
+    pub(crate) object_key: String,
+    /// What for.
+    pub(crate) operation: Operation,
+    /// Seconds that it holds: 900, and at most a week.
+    #[serde(default = "quarter_of_an_hour")]
+    #[schema(default = 900)]
+    pub(crate) expires_in: u32,
+    /// Media type that the upload must have.
+    #[serde(default)]
+    pub(crate) content_type: Option<String>,
+    /// Further headers that must be sent with it.
+    #[serde(default)]
+    pub(crate) extra_headers: BTreeMap<String, String>,
+}
+
+fn quarter_of_an_hour() -> u32 {
+    900
+}
+
+/// A presigned URL, in OSCAR's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Presigned {
+    /// The object's key.
+    pub(crate) object_key: String,
+    /// What it is for.
+    pub(crate) operation: Operation,
+    /// The method it is used with.
+    #[schema(example = "PUT")]
+    pub(crate) method: String,
+    /// The URL.
+    pub(crate) url: String,
+    /// Until when it holds.
+    #[schema(value_type = String)]
+    pub(crate) expires_at: Timestamp,
+    /// Headers that must be sent with it.
+    pub(crate) headers: BTreeMap<String, String>,
 }
 
 /// A page of a bucket, in OSCAR's words.

@@ -143,7 +143,9 @@ impl DataDir {
             file.write_all(text.as_bytes())?;
             file.write_all(b"\n")?;
             file.sync_all()?;
-            std::fs::rename(&beside, &path)
+            std::fs::rename(&beside, &path)?;
+            // The new name is on disk only when the folder is.
+            std::fs::File::open(&self.path)?.sync_all()
         };
         write().with_context(|| format!("cannot write {}", path.display()))
     }

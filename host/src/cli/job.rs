@@ -53,7 +53,9 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
     let key = args.idempotency_key.as_deref();
     let accepted = client.job(&args.name, body, size, args.content_type.as_deref(), key).await?;
     let ids: Vec<InvocationId> = accepted.invocations.iter().map(|started| started.id).collect();
-    if ids.is_empty() {
+    if accepted.waiting {
+        say("the body is kept as a part of a join: the service starts when its join is complete");
+    } else if ids.is_empty() {
         say("the body is a notification about nothing that starts this service now");
     }
     if !args.wait {

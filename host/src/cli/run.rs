@@ -65,9 +65,12 @@ fn length(answer: &Answer) -> Option<u64> {
     answer.header("content-length")?.parse().ok()
 }
 
-/// An error that names an invocation is that invocation's.
+/// An error that names an invocation is that invocation's, unless it was refused before it ran.
 fn failed(error: ClientError) -> anyhow::Error {
     match error {
+        ClientError::Refused { ref detail, .. } if matches!(detail.code.as_str(), "busy" | "too_large") => {
+            error.into()
+        }
         ClientError::Refused { invocation: Some(id), detail, .. } => {
             Complaint::new(Exit::InvocationFailed, format!("invocation {id} failed: {}", detail.message))
                 .help(format!("`wicket show {id}` and `wicket logs {id}` have more"))

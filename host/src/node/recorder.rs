@@ -31,7 +31,8 @@ impl Recorder {
     pub(crate) fn new(queue: Arc<SqliteQueue>) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, mut receiver) = mpsc::channel(WAITING);
         let logs = Arc::<AtomicU64>::default();
-        let waiting = logs.clone();
+        let (waiting, dropped) = (logs.clone(), Arc::<AtomicU64>::default());
+        let lost = dropped.clone();
         let store = async move {
             let mut group = Vec::new();
             while receiver.recv_many(&mut group, GROUP).await > 0 {
@@ -48,11 +49,12 @@ impl Recorder {
                 if let Err(error) = queue.record(std::mem::take(&mut group)).await {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(error, n_calls, "receipts could not be stored");
+                    lost.fetch_add(n_calls as u64, Ordering::Relaxed);
                 }
                 waiting.fetch_sub(bytes, Ordering::Relaxed);
             }
         };
-        (Self { sender, dropped: Arc::default(), logs }, store)
+        (Self { sender, dropped, logs }, store)
     }
 
     /// Stores a receipt soon.
@@ -80,7 +82,7 @@ impl Recorder {
         Log { lines: Vec::new(), dropped: log.dropped.saturating_add(gone) }
     }
 
-    /// Receipts dropped so far.
+    /// Receipts dropped so far: there was no room for them, or the store did not take them.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -93,9 +95,53 @@ fn size(log: &Log) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use wicket_core::{LogStream, Timestamp};
+    use wicket_core::{EventId, InvocationId, LogLine, LogStream, StagedObject, State, Timestamp, Trigger};
+    use wicket_store::{Publish, Store, StoreError, Tx};
 
     use super::*;
+
+    /// A receipt of nothing in particular.
+    fn receipt() -> Receipt {
+        let id = InvocationId::random();
+        let event = EventId(id.to_string());
+        Receipt {
+            id,
+            service: "web".parse().unwrap(),
+            trigger: Trigger::Run,
+            event: event.clone(),
+            source: "/run/web".to_owned(),
+            subject: None,
+            origin: event,
+            state: State::Succeeded,
+            accepted: Timestamp(0),
+            finished: Some(Timestamp(0)),
+            due: None,
+            attempts: Vec::new(),
+        }
+    }
+
+    #[derive(Debug)]
+    struct NoBucket;
+
+    impl Publish for NoBucket {
+        fn publish(&self, _: &mut Tx<'_>, _: &[StagedObject]) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn receipts_that_the_store_does_not_take_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("wicket.db"), &[wicket_queue::PART]).unwrap();
+        let (recorder, storing) = Recorder::new(SqliteQueue::new(store.clone(), Arc::new(NoBucket)));
+        store.close().await;
+        recorder.record(receipt(), Log::default());
+        recorder.record(receipt(), Log::default());
+        let dropped = recorder.dropped.clone();
+        drop(recorder);
+        storing.await;
+        assert_eq!(dropped.load(Ordering::Relaxed), 2);
+    }
 
     #[test]
     fn logs_that_wait_for_a_slow_store_are_bounded() {

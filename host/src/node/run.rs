@@ -10,8 +10,8 @@ use tokio::io::AsyncWriteExt;
 use wicket_config::{ByteSize, ProviderId, ServiceName, Span};
 use wicket_core::{
     Attempt, AttemptRecord, ByteStream, Data, Deployment, Event, EventId, Executor, Failure, Invocation,
-    InvocationId, Log, LogSink, ObjectRef, Receipt, Reply, Report, StagedObject, State, Timestamp, Trigger,
-    Usage, chain, kinds,
+    InvocationId, Limit, Log, LogSink, ObjectRef, Receipt, Reply, Report, StagedObject, State, Timestamp,
+    Trigger, Usage, chain, kinds,
 };
 use wicket_store::{Announce, Publish};
 
@@ -64,16 +64,16 @@ pub(crate) enum RunError {
     Unknown(ServiceName),
     /// As many attempts run as may.
     #[error("service `{0}` runs as many attempts as its `limits.concurrency` allows")]
-    Busy(ServiceName),
+    Busy(ServiceName, InvocationId),
     /// As many attempts of all services run as may.
     #[error("the host runs as many attempts as its `wasm.max_instances` allows")]
-    Full,
+    Full(InvocationId),
     /// The node is on its way out.
     #[error("the host is stopping")]
     Stopping,
     /// The body is over the service's limit.
     #[error("the body passes the limit of {1} of service `{0}`")]
-    TooLarge(ServiceName, ByteSize),
+    TooLarge(ServiceName, ByteSize, InvocationId),
     /// The body did not arrive.
     #[error("the body could not be read")]
     Body(#[source] std::io::Error),
@@ -85,12 +85,23 @@ pub(crate) enum RunError {
     Scratch(#[source] std::io::Error),
 }
 
+impl RunError {
+    /// The invocation that met a limit before it ran: it has a receipt.
+    pub(crate) fn id(&self) -> Option<InvocationId> {
+        match self {
+            Self::Busy(_, id) | Self::Full(id) | Self::TooLarge(_, _, id) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
 impl Node {
-    /// Runs a service on a body and waits. The body is not asked for before there is a permit: whoever holds much of it
+    /// Runs a service on a body, of which at least `announced` bytes will come, and waits. The body is not asked for before there is a permit: whoever holds much of it
     /// in memory is one of so many.
     pub(crate) async fn run(
         &self,
         name: &ServiceName,
+        announced: u64,
         posted: impl Future<Output = Posted> + Send,
     ) -> Result<RunReply, RunError> {
         if self.stop.is_cancelled() {
@@ -100,11 +111,20 @@ impl Node {
         let (Some(deployment), Some(permits)) = (table.deployments.get(name), table.permits.get(name)) else {
             return Err(RunError::Unknown(name.clone()));
         };
-        let wait = self.config.http.permit_timeout.0;
-        let permit = tokio::time::timeout(wait, permits.clone().acquire_owned()).await;
-        let Ok(Ok(_permit)) = permit else { return Err(RunError::Busy(name.clone())) };
-        let Ok(Ok(_budget)) = tokio::time::timeout(wait, self.budget.clone().acquire_owned()).await else {
-            return Err(RunError::Full);
+        if announced > deployment.service.limits.body.0 {
+            return Err(self.too_large(deployment));
+        }
+        let wait = self.config.http.permit_timeout;
+        let none_ended = |n_attempts: u64| format!("{n_attempts} attempts ran, and none ended within {wait}");
+        let permit = tokio::time::timeout(wait.0, permits.clone().acquire_owned()).await;
+        let Ok(Ok(_permit)) = permit else {
+            let message = none_ended(deployment.service.limits.concurrency.into());
+            return Err(RunError::Busy(name.clone(), self.refuse(deployment, Limit::Concurrency, message)));
+        };
+        let budget = tokio::time::timeout(wait.0, self.budget.clone().acquire_owned()).await;
+        let Ok(Ok(_budget)) = budget else {
+            let message = none_ended(self.config.wasm.max_instances.into());
+            return Err(RunError::Full(self.refuse(deployment, Limit::Concurrency, message)));
         };
 
         let scratch = Scratch::make(&self.work, "run").map_err(RunError::Scratch)?;
@@ -151,6 +171,44 @@ impl Node {
         Ok(RunReply { id, result })
     }
 
+    fn too_large(&self, deployment: &Deployment) -> RunError {
+        let (name, limit) = (deployment.service.name.clone(), deployment.service.limits.body);
+        let message = format!("a request body may have {limit}");
+        RunError::TooLarge(name, limit, self.refuse(deployment, Limit::Body, message))
+    }
+
+    /// Records that a call met a limit before anything ran.
+    fn refuse(&self, deployment: &Deployment, limit: Limit, message: String) -> InvocationId {
+        let (id, now) = (InvocationId::random(), Timestamp::now());
+        let record = AttemptRecord {
+            number: 1,
+            version: deployment.version,
+            executor: self.wasm.name().to_owned(),
+            started: now,
+            queue_us: 0,
+            usage: Usage::default(),
+            status: None,
+            failure: Some(Failure::Limit { limit, message }),
+        };
+        let (name, event) = (deployment.service.name.clone(), EventId(id.to_string()));
+        let receipt = Receipt {
+            id,
+            source: source(&name),
+            service: name,
+            trigger: Trigger::Run,
+            event: event.clone(),
+            subject: None,
+            origin: event,
+            state: State::Failed,
+            accepted: now,
+            finished: Some(now),
+            due: None,
+            attempts: vec![record],
+        };
+        self.recorder.record(receipt, Log::default());
+        id
+    }
+
     /// The event of a posted body, and the file it waits in when it is large.
     async fn receive(
         &self,
@@ -161,7 +219,7 @@ impl Node {
         let mut posted = posted.await;
         let service = &deployment.service;
         let limit = service.limits.body;
-        let mut event = Event::new(format!("/run/{}", service.name), kinds::POSTED, EventId::random());
+        let mut event = Event::new(source(&service.name), kinds::POSTED, EventId::random());
         event.content_type = posted.content_type;
         let mut head = BytesMut::new();
         let mut spool: Option<(PathBuf, tokio::fs::File)> = None;
@@ -170,7 +228,7 @@ impl Node {
             let piece = piece.map_err(RunError::Body)?;
             size += piece.len() as u64;
             if size > limit.0 {
-                return Err(RunError::TooLarge(service.name.clone(), limit));
+                return Err(self.too_large(deployment));
             }
             match &mut spool {
                 None if head.len() + piece.len() <= INLINE => head.extend_from_slice(&piece),
@@ -229,6 +287,24 @@ impl Node {
     }
 }
 
+impl Node {
+    /// A synchronous call's failure, as its receipt tells it. What the host cuts off at the end of its drain looks like a
+    /// client that leaves, to who only sees that nobody waits any more.
+    pub(crate) fn told(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Cancelled { .. } if self.abandon.is_cancelled() => {
+                Failure::Cancelled { message: "the host was stopping".to_owned() }
+            }
+            failure => failure,
+        }
+    }
+}
+
+/// Where the event of a call happens.
+fn source(service: &ServiceName) -> String {
+    format!("/run/{service}")
+}
+
 /// A synchronous call under way. It has a receipt even when its caller goes away before the end.
 struct Call<'n> {
     node: &'n Node,
@@ -264,9 +340,9 @@ impl Drop for Call<'_> {
             queue_us: 0,
             usage: Usage { wall_us, ..Usage::default() },
             status: None,
-            failure: Some(Failure::Host {
-                message: "the caller went away, and the call was cancelled".to_owned(),
-            }),
+            failure: Some(self.node.told(Failure::Cancelled {
+                message: "the client went away before the answer was complete".to_owned(),
+            })),
         };
         self.store(record, Log::default());
     }
@@ -350,7 +426,7 @@ impl Node {
             Err(failure) => Err(failure),
             Ok(reply) => match outputs.finish().await {
                 Ok(collected) => Ok((reply, collected)),
-                Err(error) => Err(Failure::Host { message: chain(&error) }),
+                Err(error) => Err(error.failure()),
             },
         };
         let mut usage = report.usage;

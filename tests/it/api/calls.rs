@@ -1,8 +1,10 @@
 //! `POST /run` and `POST /job`.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode, header};
 use serde_json::json;
-use wicket_tests::TestHost;
+use wicket_tests::{Setup, TestHost, until};
 
 use super::{bearer, code, deploy, ended};
 
@@ -67,6 +69,31 @@ async fn a_call_that_fails_says_why() {
     assert_eq!((large.status, code(&large).as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "too_large"));
     let large = host.admin(Method::POST, "/job/sleeper", vec![b'x'; 1025]).await;
     assert_eq!((large.status, code(&large).as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "too_large"));
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_before_it_runs_has_a_receipt() {
+    let config = "[http]\npermit_timeout = \"100ms\"".to_owned();
+    let host = TestHost::with(Setup { config, ..Setup::default() });
+    let fields = json!({"args": ["20000"], "limits": {"concurrency": 1, "body": "1KiB"}});
+    deploy(&host, "sleeper", "sleeper", fields).await;
+    let refused = async |body: Vec<u8>, status: StatusCode, limit: &str| {
+        let answer = host.admin(Method::POST, "/run/sleeper", body).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        let receipt = ended(&host, answer.headers["wicket-invocation"].to_str().expect("an id")).await;
+        assert_eq!((&receipt["state"], &receipt["trigger"]), (&json!("failed"), &json!("run")));
+        let failure = &receipt["attempts"][0]["failure"];
+        assert_eq!((&failure["kind"], &failure["limit"]), (&json!("limit"), &json!(limit)), "{receipt}");
+    };
+    refused(vec![b'x'; 1025], StatusCode::PAYLOAD_TOO_LARGE, "body").await;
+    let job = host.admin(Method::POST, "/job/sleeper", "").await.json();
+    let running = format!("/system/invocations/{}", job["id"].as_str().expect("an id"));
+    until("the only attempt there may be runs", Duration::from_secs(20), async || {
+        let receipt = host.admin(Method::GET, &running, "").await.json();
+        (receipt["state"] == "running").then_some(())
+    })
+    .await;
+    refused(Vec::new(), StatusCode::TOO_MANY_REQUESTS, "concurrency").await;
 }
 
 #[tokio::test]
@@ -151,7 +178,7 @@ async fn a_dead_letter_is_told_with_its_reason_and_driven_again() {
     let path = format!("/system/dead-letters/{id}/redrive");
     let redriven = host.admin(Method::POST, &path, "").await;
     assert_eq!(redriven.status, StatusCode::ACCEPTED, "{}", redriven.text());
-    wicket_tests::until("a second attempt", std::time::Duration::from_secs(20), async || {
+    until("a second attempt", Duration::from_secs(20), async || {
         let receipt = ended(&host, &id).await;
         (receipt["attempts"].as_array().map(Vec::len) == Some(2)).then_some(())
     })

@@ -1,8 +1,10 @@
 //! Logs and buckets.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use wicket_tests::TestHost;
+use wicket_tests::{TestHost, until};
 
 use super::{code, deploy, ended};
 
@@ -44,6 +46,52 @@ async fn a_log_is_read_as_text_and_as_json_lines() {
         assert_eq!(host.admin(Method::GET, &path, "").await.status, StatusCode::NOT_FOUND, "{path}");
     }
     assert_eq!(code(&host.admin(Method::GET, "/system/invocations/xyz/logs", "").await), "bad_id");
+}
+
+#[tokio::test]
+async fn invocations_are_forgotten_with_their_logs_and_what_runs_stays() {
+    let host = TestHost::start();
+    deploy(&host, "echo", "event-echo", json!({})).await;
+    deploy(&host, "exit", "exit", json!({"args": ["3"], "retry": {"attempts": 1}})).await;
+    let fields = json!({"args": ["20000"], "limits": {"concurrency": 1}});
+    deploy(&host, "sleeper", "sleeper", fields).await;
+    let job = async |name: &str| {
+        let job = host.admin(Method::POST, &format!("/job/{name}"), "x").await.json();
+        job["id"].as_str().expect("an id").to_owned()
+    };
+    let delete = async |path: String| host.admin(Method::DELETE, &path, "").await;
+    let jobs = async |name: &str| {
+        let jobs = host.admin(Method::GET, &format!("/system/logs/{name}"), "").await.json();
+        jobs["jobs"].as_object().expect("a map").len()
+    };
+
+    let (one, two) = (job("echo").await, job("echo").await);
+    ended(&host, &one).await;
+    ended(&host, &two).await;
+    assert_eq!(delete(format!("/system/logs/exit/{one}")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(delete(format!("/system/logs/echo/{one}")).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(delete(format!("/system/logs/echo/{one}")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(jobs("echo").await, 1);
+    assert_eq!(delete("/system/logs/echo".to_owned()).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(jobs("echo").await, 0);
+
+    ended(&host, &job("exit").await).await;
+    assert_eq!(delete("/system/logs/exit".to_owned()).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(jobs("exit").await, 1, "it failed");
+    assert_eq!(delete("/system/logs/exit?all=true".to_owned()).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(jobs("exit").await, 0);
+
+    let runs = job("sleeper").await;
+    until("it runs", Duration::from_secs(20), async || {
+        let receipt = host.admin(Method::GET, &format!("/system/invocations/{runs}"), "").await.json();
+        (receipt["state"] == "running").then_some(())
+    })
+    .await;
+    job("sleeper").await;
+    assert_eq!(code(&delete(format!("/system/logs/sleeper/{runs}")).await), "running");
+    assert_eq!(delete("/system/logs/sleeper?all=true".to_owned()).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(jobs("sleeper").await, 1, "what waits goes, what runs stays");
+    assert_eq!(delete("/system/logs/nobody".to_owned()).await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -119,4 +167,49 @@ async fn buckets_are_made_listed_and_removed() {
     }
     assert_eq!(host.admin(Method::DELETE, "/system/buckets/photos", "").await.status, StatusCode::NO_CONTENT);
     assert_eq!(code(&host.admin(Method::GET, "/system/buckets/photos", "").await), "unknown_bucket");
+}
+
+#[tokio::test]
+async fn a_presigned_url_puts_or_gets_one_object_for_a_while() {
+    let host = TestHost::start();
+    host.wicket(&["bucket", "mb", "photos"]);
+    let ask = async |body: Value| {
+        host.admin(Method::POST, "/system/buckets/photos/presign", body.to_string()).await
+    };
+    let upload = json!({"object_key": "in/a b.jpg", "operation": "upload", "expires_in": 60,
+        "content_type": "image/jpeg", "extra_headers": {"x-amz-meta-by": "ada"}});
+    let answer = ask(upload).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let put = answer.json();
+    assert_eq!((&put["method"], &put["operation"]), (&json!("PUT"), &json!("upload")));
+    assert_eq!(put["headers"], json!({"content-type": "image/jpeg", "x-amz-meta-by": "ada"}));
+    assert!(put["expires_at"].as_str().is_some_and(|time| time.starts_with("20")), "{put}");
+    let url = put["url"].as_str().expect("a URL");
+    let bare = host.send(Method::PUT, url, &[], "bytes".into()).await;
+    assert_eq!(bare.status, StatusCode::FORBIDDEN, "the headers are signed");
+    let headers = [("content-type", "image/jpeg"), ("x-amz-meta-by", "ada")];
+    let stored = host.send(Method::PUT, url, &headers, "bytes".into()).await;
+    assert_eq!(stored.status, StatusCode::OK, "{}", stored.text());
+
+    let got = ask(json!({"object_key": "in/a b.jpg", "operation": "download"})).await.json();
+    assert_eq!((&got["method"], &got["headers"]), (&json!("GET"), &json!({})));
+    let got = host.get(got["url"].as_str().expect("a URL")).await;
+    assert_eq!(
+        (got.text().as_str(), &got.headers["content-type"]),
+        ("bytes", &"image/jpeg".parse().unwrap())
+    );
+
+    let bad = async |more: Value| {
+        let mut body = json!({"object_key": "a", "operation": "upload"});
+        body.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+        code(&ask(body).await)
+    };
+    assert_eq!(bad(json!({"expires_in": 604_801})).await, "bad_expiry");
+    assert_eq!(bad(json!({"expires_in": 0})).await, "bad_expiry");
+    assert_eq!(bad(json!({"object_key": ""})).await, "bad_name");
+    assert_eq!(bad(json!({"operation": "delete"})).await, "bad_json");
+    assert_eq!(bad(json!({"extra_headers": {"host": "evil.example"}})).await, "bad_header");
+    let nowhere = json!({"object_key": "a", "operation": "download"}).to_string();
+    let nowhere = host.admin(Method::POST, "/system/buckets/nowhere/presign", nowhere).await;
+    assert_eq!(code(&nowhere), "unknown_bucket");
 }

@@ -62,6 +62,9 @@ async fn a_second_signal_and_a_deadline_end_what_is_under_way() {
     // What was cut off has its receipt.
     let receipts = host.receipts("web").await;
     assert_eq!((receipts.len(), &receipts[0]["state"]), (1, &"failed".into()), "{receipts:?}");
+    // Its client was there to the end.
+    let cut = &receipts[0]["attempts"][0]["failure"];
+    assert_eq!((&cut["kind"], &cut["message"]), (&"cancelled".into(), &"the host was stopping".into()));
     drop(host);
 
     let (mut host, mut wire) = busy("1s").await;

@@ -106,7 +106,7 @@ async fn a_client_that_does_not_read_is_left() {
     wire.send("GET /web/flood HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let id = wire.head().await.expect("it began to answer").invocation().to_owned();
     let receipt = host.receipt(&id).await;
-    assert_eq!((failure(&receipt), &receipt["state"]), ("host", &"failed".into()));
+    assert_eq!((failure(&receipt), &receipt["state"]), ("cancelled", &"failed".into()));
     assert!(receipt.to_string().contains("the client went away"), "{receipt}");
     // The place is free again.
     assert_eq!(host.get("/web/fine").await.status, StatusCode::OK);

@@ -2,10 +2,11 @@
 //!
 //! Read in this order: [`ObjectInfo`] and [`ObjectMeta`] (what an object is), `files` (its bytes on disk), `index` (its
 //! row), `reading` and [`LocalBuckets`] (both together, in one transaction with the event), [`S3Endpoint`] (the protocol over it),
-//! [`OutsideS3`] (a client for other people's buckets).
+//! [`client`] and [`OutsideS3`] (for other people's buckets).
 
 mod body;
 mod checksum;
+mod client;
 mod error;
 mod files;
 mod index;
@@ -18,6 +19,7 @@ mod reading;
 mod s3;
 mod writing;
 
+pub use client::{client, sending};
 pub use error::BucketError;
 pub use index::PART;
 pub use local::LocalBuckets;

@@ -3,23 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Region};
-use aws_sdk_s3::error::DisplayErrorContext;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream as Body;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use futures::StreamExt;
 use tokio_util::io::ReaderStream;
 use wicket_config::StorageProvider;
 use wicket_core::{ObjectError, ObjectRef, Opened};
 
+use crate::client::{REGION, client, sending};
+
 /// Files above this go in parts of this size; with 10,000 parts that is 160 GB.
 const PART: u64 = 16 << 20;
-/// To connect, and between two pieces of an answer.
+/// To connect, and until an answer to a request without a body begins.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A client for one storage provider.
@@ -40,25 +37,9 @@ struct Failed {
 impl OutsideS3 {
     /// A client; nothing is sent yet.
     pub fn new(provider: &StorageProvider) -> Self {
-        let region = if provider.region.is_empty() { "us-east-1" } else { &provider.region };
-        let keys =
-            Credentials::new(&provider.access_key, &provider.secret_key, None, None, "service definition");
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
-        let timeouts = TimeoutConfig::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).build();
-        let mut config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(region.to_owned()))
-            .credentials_provider(keys)
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(3))
-            .http_client(http);
-        if let Some(endpoint) = &provider.endpoint {
-            config = config.endpoint_url(endpoint).force_path_style(true);
-        }
+        let region = if provider.region.is_empty() { REGION } else { &provider.region };
         let endpoint = provider.endpoint.clone().unwrap_or_else(|| format!("AWS, {region}"));
-        Self { client: Client::from_conf(config.build()), endpoint }
+        Self { client: client(provider, PATIENCE), endpoint }
     }
 
     fn failed(&self, object: &ObjectRef, what: String) -> ObjectError {
@@ -69,19 +50,23 @@ impl OutsideS3 {
         }
     }
 
+    /// What a refusal of the server means.
+    fn refused<E>(&self, object: &ObjectRef, error: &SdkError<E>) -> ObjectError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        match error.code() {
+            Some("NoSuchKey" | "NoSuchBucket") => {
+                ObjectError::Missing { bucket: object.bucket.to_string(), key: object.key.to_string() }
+            }
+            _ => self.failed(object, DisplayErrorContext(error).to_string()),
+        }
+    }
+
     /// An object.
     pub async fn open(&self, object: &ObjectRef) -> Result<Opened, ObjectError> {
         let request = self.client.get_object().bucket(object.bucket.as_str()).key(object.key.as_str());
-        let got = request.send().await.map_err(|error| {
-            let missing = error.as_service_error().is_some_and(|error| error.is_no_such_key());
-            if missing {
-                return ObjectError::Missing {
-                    bucket: object.bucket.to_string(),
-                    key: object.key.to_string(),
-                };
-            }
-            self.failed(object, DisplayErrorContext(&error).to_string())
-        })?;
+        let got = request.send().await.map_err(|error| self.refused(object, &error))?;
         let size = got.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
         let content_type = got.content_type().map(str::to_owned);
         let body = ReaderStream::with_capacity(got.body.into_async_read(), 256 << 10);
@@ -103,8 +88,8 @@ impl OutsideS3 {
         let body = Body::from_path(file).await.map_err(|error| self.failed(object, error.to_string()))?;
         let request = self.client.put_object().bucket(object.bucket.as_str()).key(object.key.as_str());
         let request = request.set_content_type(content_type.map(str::to_owned)).body(body);
-        let put = request.send().await;
-        put.map(drop).map_err(|error| self.failed(object, DisplayErrorContext(&error).to_string()))
+        let put = request.customize().config_override(sending(size)).send().await;
+        put.map(drop).map_err(|error| self.refused(object, &error))
     }
 
     async fn put_parts(
@@ -117,17 +102,16 @@ impl OutsideS3 {
         let (bucket, key) = (object.bucket.as_str(), object.key.as_str());
         let begin = self.client.create_multipart_upload().bucket(bucket).key(key);
         let begun = begin.set_content_type(content_type.map(str::to_owned)).send().await;
-        let begun = begun.map_err(|error| self.failed(object, DisplayErrorContext(&error).to_string()))?;
+        let begun = begun.map_err(|error| self.refused(object, &error))?;
         let id = begun.upload_id().unwrap_or_default();
         let sent = self.send_parts(object, id, file, size).await;
         let sent = match sent {
             Ok(parts) => {
                 let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
                 let complete = self.client.complete_multipart_upload().bucket(bucket).key(key).upload_id(id);
-                let completed = complete.multipart_upload(parts).send().await;
-                completed
-                    .map(drop)
-                    .map_err(|error| self.failed(object, DisplayErrorContext(&error).to_string()))
+                // Some put it together before they answer: that takes them as long as a part may take us.
+                let complete = complete.multipart_upload(parts).customize().config_override(sending(PART));
+                complete.send().await.map(drop).map_err(|error| self.refused(object, &error))
             }
             Err(error) => Err(error),
         };
@@ -155,8 +139,9 @@ impl OutsideS3 {
             let body = body.map_err(|error| self.failed(object, error.to_string()))?;
             let number = i32::try_from(idx + 1).unwrap_or(i32::MAX);
             let request = self.client.upload_part().bucket(object.bucket.as_str()).key(object.key.as_str());
-            let sent = request.upload_id(id).part_number(number).body(body).send().await;
-            let sent = sent.map_err(|error| self.failed(object, DisplayErrorContext(&error).to_string()))?;
+            let request = request.upload_id(id).part_number(number).body(body);
+            let sent = request.customize().config_override(sending(length)).send().await;
+            let sent = sent.map_err(|error| self.refused(object, &error))?;
             Ok(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build())
         }));
         let mut parts = parts.buffered(3);
@@ -165,5 +150,58 @@ impl OutsideS3 {
             done.push(part?);
         }
         Ok(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that takes a body slowly, far below what a part needs to be through within the patience.
+    async fn slow(listener: TcpListener) {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut buffer = vec![0; 64 << 10];
+        let (mut text, mut asked) = (Vec::new(), false);
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let read = stream.read(&mut buffer).await.unwrap();
+            text.extend_from_slice(&buffer[..read]);
+            let head = text.windows(4).position(|four| four == b"\r\n\r\n");
+            if !asked && head.is_some() {
+                asked = true;
+                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+            }
+            if head.is_some_and(|head| text.len() >= head + (1 << 20)) {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_may_take_a_slow_line_longer_than_the_patience() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let provider = StorageProvider {
+            endpoint: Some(format!("http://{}", listener.local_addr().unwrap())),
+            access_key: "a".to_owned(),
+            secret_key: "s".to_owned(),
+            region: String::new(),
+        };
+        let client = client(&provider, Duration::from_millis(300));
+        let outside = OutsideS3 { client, endpoint: String::new() };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), vec![7; 1 << 20]).unwrap();
+        let object = ObjectRef {
+            provider: wicket_config::ProviderId::default(),
+            bucket: "photos".parse().unwrap(),
+            key: "a".parse().unwrap(),
+            size: None,
+            etag: None,
+        };
+        let (put, ()) = tokio::join!(outside.put_file(&object, None, file.path()), slow(listener));
+        put.unwrap();
     }
 }

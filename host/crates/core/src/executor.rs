@@ -12,7 +12,7 @@ use futures::Stream;
 use serde::{Deserialize, Serialize};
 use wicket_config::{BucketName, ObjectKey, Service};
 
-use crate::{Failure, Invocation, LogSink, ObjectRef, Timestamp, Usage};
+use crate::{Failure, Invocation, Limit, LogSink, ObjectRef, Timestamp, Usage};
 
 /// A body in pieces.
 pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
@@ -139,6 +139,24 @@ pub enum ObjectError {
     },
 }
 
+impl ObjectError {
+    /// What it means for the attempt: what is missing, or not allowed, is so the next time too.
+    pub fn failure(&self) -> Failure {
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            message.push_str(": ");
+            message.push_str(&error.to_string());
+            cause = error.source();
+        }
+        match self {
+            Self::Missing { .. } | Self::Refused(_) => Failure::Input { message },
+            Self::Limit(_) => Failure::Limit { limit: Limit::Output, message },
+            Self::Full(_) | Self::Storage { .. } => Failure::Host { message },
+        }
+    }
+}
+
 /// Reads objects on behalf of an attempt. Refuses those that are neither in its event nor granted.
 #[async_trait]
 pub trait Objects: fmt::Debug + Send + Sync {
@@ -219,7 +237,13 @@ impl From<OutputName> for String {
     }
 }
 
-/// Takes the outputs of an attempt. They become visible when the attempt succeeded, all at once, or never.
+/// Takes the outputs of an attempt, and shows nobody anything before the function has succeeded.
+///
+/// Those for buckets of this host become visible in the transaction that completes the invocation: all at once, or never.
+/// Those for a provider outside are sent before it, one after the other, because no transaction spans two stores: when one
+/// of them cannot be sent, or the host ends in between, those before it are there, and the next attempt sends all of them
+/// again. So each arrives at least once, under the same key, and those of an invocation that is given up may be there in
+/// part.
 #[async_trait]
 pub trait Outputs: fmt::Debug + Send + Sync {
     /// Stages one output; the same name again replaces it. Counts against the service's output limit.

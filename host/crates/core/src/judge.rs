@@ -28,7 +28,7 @@ pub fn judge(result: &Result<Reply, Failure>, retry: &Retry, attempt: u32, jitte
         Failure::Function { permanent, .. } => *permanent,
         Failure::Trap { .. } | Failure::Input { .. } => true,
         Failure::Limit { limit, .. } => !matches!(limit, Limit::Timeout | Limit::Concurrency),
-        Failure::Host { .. } => false,
+        Failure::Host { .. } | Failure::Cancelled { .. } => false,
     };
     if hopeless || attempt >= retry.attempts {
         return Verdict::Bury;

@@ -23,8 +23,8 @@ pub use executor::{
 pub use id::{EventId, InvocationId, NotATime, NotAnId, Timestamp};
 pub use invocation::{Delivery, Invocation, JoinPart};
 pub use judge::{Verdict, judge};
-pub use queue::{Depth, Filter, Lease, Pushed, Queue, QueueError, Retention, Settled};
+pub use queue::{Depth, Filter, Forget, Lease, Pushed, Queue, QueueError, Retention, Settled};
 pub use receipt::{
     AttemptRecord, Failure, Limit, Log, LogLine, LogSink, LogStream, Receipt, State, Trigger, Usage,
 };
-pub use route::{Cycle, Explanation, MAX_HOPS, Router, find_cycle};
+pub use route::{Cycle, Explanation, MAX_HOPS, Router, find_cycle, may_name};

@@ -78,6 +78,17 @@ pub struct Filter {
     pub limit: u32,
 }
 
+/// Which invocations to forget before their time. Never one that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forget {
+    /// This one.
+    One(InvocationId),
+    /// Those that ended well.
+    Succeeded,
+    /// All: those that failed and those that wait, too.
+    All,
+}
+
 /// How long settled invocations are remembered. That is also how long a duplicate is recognised.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
@@ -183,6 +194,10 @@ pub trait Queue: std::fmt::Debug + Send + Sync {
 
     /// For which services something waits, runs, or is a part of an open join.
     async fn services(&self) -> Result<Vec<ServiceName>, QueueError>;
+
+    /// Forgets invocations of a service with their logs: one that waits will not run, and a duplicate of one that is
+    /// forgotten is new. Returns how many went.
+    async fn forget(&self, service: &ServiceName, which: Forget) -> Result<u64, QueueError>;
 
     /// Buries everything that waits or runs for a service that is being removed. Returns how many.
     async fn abandon(&self, service: &ServiceName, reason: &str) -> Result<u64, QueueError>;

@@ -147,6 +147,12 @@ pub enum Failure {
         /// What.
         message: String,
     },
+    /// Nobody waits for it any more: its caller left, or the host was stopped. Neither is anybody's failure.
+    #[error("cancelled: {message}")]
+    Cancelled {
+        /// Who went.
+        message: String,
+    },
 }
 
 /// A limit's name, as in [`wicket_config::Limits`].

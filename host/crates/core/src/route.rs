@@ -116,6 +116,13 @@ fn below<'k>(folder: &str, key: &'k str) -> Option<&'k str> {
     }
 }
 
+/// Whether a service may be given this object by whoever may call it: one of its inputs takes the object, or it is granted
+/// to read all of the bucket. Anything else would be read on behalf of somebody who only knows its name.
+pub fn may_name(service: &Service, object: &ObjectRef) -> bool {
+    let granted = object.provider.is_local() && service.grants.read_buckets.contains(&object.bucket);
+    granted || service.input.iter().any(|input| miss(input, object).is_none())
+}
+
 /// Why this input does not take this object; none: it does.
 fn miss(input: &Input, object: &ObjectRef) -> Option<String> {
     let (place, key) =

@@ -75,6 +75,7 @@ macro_rules! contract {
             what_is_old_is_forgotten_and_dead_letters_later
             the_oldest_logs_go_first
             the_oldest_receipts_go_first
+            what_is_to_be_forgotten_goes_and_what_runs_stays
         }
     };
     (@all $make:path, $args:tt, $($name:ident)*) => {

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use wicket_config::ServiceName;
 use wicket_core::{
-    Delivery, Depth, Event, Filter, InvocationId, Lease, Log, Pushed, Queue, QueueError, Receipt, Retention,
-    Settled, StagedObject, Timestamp,
+    Delivery, Depth, Event, Filter, Forget, InvocationId, Lease, Log, Pushed, Queue, QueueError, Receipt,
+    Retention, Settled, StagedObject, Timestamp,
 };
 
 use crate::bell::{Bells, Ring};
@@ -174,6 +174,10 @@ impl Queue for MemoryQueue {
 
     async fn prune(&self, keep: Retention) -> Result<u64, QueueError> {
         Ok(self.with(|state, now, _| state.prune(keep, now)))
+    }
+
+    async fn forget(&self, service: &ServiceName, which: Forget) -> Result<u64, QueueError> {
+        Ok(self.with(|state, _, _| state.forget(service, which)))
     }
 
     async fn abandon(&self, service: &ServiceName, reason: &str) -> Result<u64, QueueError> {

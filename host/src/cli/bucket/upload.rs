@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use wicket_buckets::sending;
 
 use super::super::outcome::{Complaint, Exit, unreadable};
 use super::super::progress::Progress;
@@ -49,7 +50,8 @@ pub(super) async fn stream(
     if head.len() < AT_ONCE {
         let length = head.len() as u64;
         let put = s3.put_object().bucket(&place.bucket).key(&place.key);
-        let put = put.set_content_type(content_type.map(str::to_owned)).body(ByteStream::from(head)).send();
+        let put = put.set_content_type(content_type.map(str::to_owned)).body(ByteStream::from(head));
+        let put = put.customize().config_override(sending(length)).send();
         progress.during(put).await.map_err(failed(format!("put {place}")))?;
         progress.add(length);
         return Ok(());
@@ -89,7 +91,7 @@ impl Upload<'_> {
     ) -> anyhow::Result<()> {
         let part = usize::try_from(part_size(size)).unwrap_or(AT_ONCE);
         let (mut head, mut number, mut done) = (head, 0, Vec::new());
-        let mut sending = FuturesUnordered::new();
+        let mut under_way = FuturesUnordered::new();
         loop {
             // The head was read before it was known that there is more.
             let take = part.min(head.len());
@@ -108,21 +110,23 @@ impl Upload<'_> {
                 return Err(Complaint::new(Exit::BadFile, text).help("upload it as a file").into());
             }
             number += 1;
-            sending.push(self.part(number, bytes));
-            if sending.len() >= TOGETHER
-                && let Some(sent) = sending.next().await
+            under_way.push(self.part(number, bytes));
+            if under_way.len() >= TOGETHER
+                && let Some(sent) = under_way.next().await
             {
                 done.push(sent?);
             }
         }
-        while let Some(sent) = sending.next().await {
+        while let Some(sent) = under_way.next().await {
             done.push(sent?);
         }
         done.sort_by_key(CompletedPart::part_number);
         let parts = CompletedMultipartUpload::builder().set_parts(Some(done)).build();
         let Place { bucket, key } = self.place;
         let complete = self.s3.complete_multipart_upload().bucket(bucket).key(key).upload_id(self.id);
-        let complete = complete.multipart_upload(parts).send();
+        // The host puts it together before it answers: that takes as long as a part may take on its way.
+        let complete =
+            complete.multipart_upload(parts).customize().config_override(sending(part as u64)).send();
         self.progress.during(complete).await.map_err(failed(format!("end the upload of {}", self.place)))?;
         Ok(())
     }
@@ -131,7 +135,8 @@ impl Upload<'_> {
         let length = bytes.len() as u64;
         let Place { bucket, key } = self.place;
         let request = self.s3.upload_part().bucket(bucket).key(key).upload_id(self.id).part_number(number);
-        let sent = request.body(ByteStream::from(bytes)).send().await;
+        let request = request.body(ByteStream::from(bytes));
+        let sent = request.customize().config_override(sending(length)).send().await;
         let sent = sent.map_err(failed(format!("put part {number} of {}", self.place)))?;
         self.progress.add(length);
         Ok(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build())

@@ -64,12 +64,13 @@ pub(super) async fn call(
         }
     };
     let permit = Arc::new(permit);
-    let (held, recorder) = (permit.clone(), node.recorder.clone());
+    let (held, host) = (permit.clone(), node.clone());
     let log = LogSink::new(limits.log.0);
     let sink = log.clone();
-    let done = move |report: Report| {
+    let done = move |mut report: Report| {
         drop(held);
-        recorder.record(entry.receipt(started, report), sink.take());
+        report.result = report.result.map_err(|failure| host.told(failure));
+        host.recorder.record(entry.receipt(started, report), sink.take());
     };
     let request = request.map(|body| {
         if body.is_end_stream() {

@@ -30,6 +30,8 @@ pub(super) fn failed(failure: &Failure, id: InvocationId) -> Response<Body> {
         Failure::Function { .. } | Failure::Trap { .. } => (StatusCode::BAD_GATEWAY, "function_failed"),
         Failure::Input { .. } => (StatusCode::BAD_REQUEST, "input"),
         Failure::Host { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "host_failed"),
+        // Whoever could be told is gone, unless the host is on its way out.
+        Failure::Cancelled { .. } => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),
     };
     let text = match failure {
         Failure::Limit { limit: Limit::Concurrency, .. } => {
@@ -39,6 +41,7 @@ pub(super) fn failed(failure: &Failure, id: InvocationId) -> Response<Body> {
         Failure::Function { .. } | Failure::Trap { .. } => format!("the function failed (invocation {id})"),
         Failure::Input { .. } => format!("the request cannot be given to the function (invocation {id})"),
         Failure::Host { .. } => format!("the host failed (invocation {id})"),
+        Failure::Cancelled { .. } => format!("the call was cancelled (invocation {id})"),
     };
     refusal(status, code, &text)
 }

@@ -210,27 +210,31 @@ fn refused_url(query: &BTreeMap<Cow<'_, str>, Cow<'_, str>>, headers: &HeaderMap
 }
 
 fn refused_header(headers: &HeaderMap) -> Option<S3Error> {
-    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    if let Some(wrong) = field(text, "Credential=").and_then(out_of_scope) {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().unwrap_or_default();
+    let (algorithm, fields) = text.split_once([' ', '\t']).unwrap_or_default();
+    // The protocol crate takes any word for it, and the word is not signed.
+    if algorithm != "AWS4-HMAC-SHA256" {
+        return Some(s3_error!(InvalidRequest, "headers are to be signed with version 4 (AWS4-HMAC-SHA256)"));
+    }
+    if let Some(wrong) = field(fields, "Credential=").and_then(out_of_scope) {
         return Some(s3_error!(
             AuthorizationHeaderMalformed,
             "the authorization header is malformed: {wrong}"
         ));
     }
-    field(text, "SignedHeaders=").and_then(|signed| unsigned(headers, signed, |_| false))
+    field(fields, "SignedHeaders=").and_then(|signed| unsigned(headers, signed, |_| false))
 }
 
 /// A field of the `Authorization` header of version 4.
-fn field<'h>(header: &'h str, name: &str) -> Option<&'h str> {
-    let fields = header.strip_prefix("AWS4-HMAC-SHA256")?;
+fn field<'h>(fields: &'h str, name: &str) -> Option<&'h str> {
     fields.split(',').find_map(|field| field.trim().strip_prefix(name))
 }
 
 /// What is wrong with the scope of a signature (`key/date/region/service/aws4_request`), which is where it was meant to
-/// be used. One that is no scope at all is the protocol crate's to refuse.
+/// be used.
 fn out_of_scope(credential: &str) -> Option<String> {
     let [_key, _date, region, service, _end] = credential.split('/').collect::<Vec<_>>()[..] else {
-        return None;
+        return Some("it is not KEY/DATE/REGION/SERVICE/aws4_request".to_owned());
     };
     let wrong = |what, told: &str, wanted| format!("the {what} `{told}` is wrong; expecting `{wanted}`");
     if region != REGION {
@@ -268,7 +272,7 @@ mod tests {
         headers.clear();
         headers.insert("x-amz-content-sha256", HeaderValue::from_static("UNSIGNED-PAYLOAD"));
         assert_eq!(url("X-Amz-SignedHeaders=host", &headers), None);
-        let text = "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host;x-amz-date,Signature=c";
+        let text = "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date,Signature=c";
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static(text));
         let refused = refused_header(&headers).unwrap();
         assert!(refused.message().unwrap().contains("`x-amz-content-sha256`"), "{refused:?}");

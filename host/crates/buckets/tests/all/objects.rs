@@ -304,6 +304,15 @@ async fn a_signature_holds_for_this_region_and_for_s3() {
         let text = String::from_utf8(answer.body).unwrap();
         assert!(text.contains(what) && text.contains("<Region>us-east-1</Region>"), "{text}");
     }
+    // The algorithm's name is not signed: under another one, nothing else may go unseen.
+    let (head, _) = raw::Raw::new("PUT", "/photos/b").signed(endpoint.address);
+    let head = head.replace("authorization: AWS4-HMAC-SHA256 ", "authorization: Whatever ");
+    let added = b"x-amz-copy-source: /photos/a\r\ncontent-length: 0\r\n\r\n";
+    let answer = raw::exchange(endpoint.address, &[head.as_bytes(), added], false).await;
+    assert_eq!(answer.code(), "400 InvalidRequest");
+    // A comma in the region hides nothing behind it.
+    let answer = raw::Raw::new("GET", "/photos/a").scope("eu,west", "sts").send(endpoint.address).await;
+    assert_eq!(answer.code(), "400 AuthorizationHeaderMalformed");
     let elsewhere = endpoint.client.config().to_builder().region(Region::new("eu-west-1")).build();
     let hour = PresigningConfig::expires_in(Duration::from_secs(3600)).unwrap();
     let get = aws_sdk_s3::Client::from_conf(elsewhere).get_object().bucket("photos").key("a");

@@ -63,7 +63,10 @@ async fn what_fails_outside_is_told_without_the_secret() {
     std::fs::write(&file, noise(20 << 20)).unwrap();
     let mut nowhere = object("a");
     nowhere.bucket = "nobucket".parse().unwrap();
-    assert!(outside.put_file(&nowhere, None, &file).await.is_err());
+    let missing = outside.open(&nowhere).await.err().unwrap();
+    assert!(matches!(missing, ObjectError::Missing { .. }), "{missing:?}");
+    let missing = outside.put_file(&nowhere, None, &file).await.unwrap_err();
+    assert!(matches!(missing, ObjectError::Missing { .. }), "{missing:?}");
     assert!(outside.put_file(&object("a"), None, &endpoint.folder.path().join("no-file")).await.is_err());
     let uploads = endpoint.client.list_multipart_uploads().bucket("photos").send().await.unwrap();
     assert!(uploads.uploads().is_empty());

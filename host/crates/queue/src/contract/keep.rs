@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use wicket_core::{Filter, Log, Pushed, Receipt, Retention, State, Timestamp};
+use wicket_core::{Filter, Forget, Log, Pushed, Receipt, Retention, State, Timestamp};
 
-use super::{LONG, SHORT, Subject, call, failed, lease, log, push, run, settled};
+use super::{LONG, SHORT, Subject, call, failed, lease, log, push, run, service, settled};
 
 const KEEP: Retention =
     Retention { age: LONG, dead_letter_age: LONG, receipt_bytes: u64::MAX, log_bytes: u64::MAX };
@@ -35,6 +35,35 @@ pub async fn what_is_old_is_forgotten_and_dead_letters_later(subject: &impl Subj
     );
     let all = Retention { age: Duration::ZERO, dead_letter_age: Duration::ZERO, ..KEEP };
     assert_eq!(queue.prune(all).await.expect("pruned"), 1);
+}
+
+/// A duplicate of what is forgotten is new.
+pub async fn what_is_to_be_forgotten_goes_and_what_runs_stays(subject: &impl Subject) {
+    let queue = subject.queue();
+    let ids = ["done", "dead", "runs", "waits"];
+    push(queue, ids.map(|id| run("a", id)).to_vec()).await;
+    let (done, dead) = (lease(queue, "a", LONG).await, lease(queue, "a", LONG).await);
+    let runs = lease(queue, "a", LONG).await;
+    let (done_id, runs_id) = (done.invocation.id, runs.invocation.id);
+    queue.complete(done, settled(1), Vec::new(), Vec::new()).await.expect("an end");
+    queue.bury(dead, failed(1)).await.expect("an end");
+    queue.record(vec![(call("a", State::Failed), log("x"))]).await.expect("recorded");
+    push(queue, vec![run("b", "other")]).await;
+    let (a, b) = (service("a"), service("b"));
+    let forget = async |of, which| queue.forget(of, which).await.expect("forgotten");
+
+    assert_eq!(forget(&b, Forget::One(done_id)).await, 0, "it is another's");
+    assert_eq!(forget(&a, Forget::One(runs_id)).await, 0);
+    assert_eq!(forget(&a, Forget::Succeeded).await, 1);
+    assert_eq!(queue.receipt(done_id).await.expect("read"), None);
+    let again = push(queue, vec![run("a", "done")]).await;
+    assert!(matches!(again[..], [Pushed::New(id)] if id == done_id), "{again:?}");
+    assert_eq!(forget(&a, Forget::One(done_id)).await, 1, "it had not begun");
+    assert_eq!(forget(&a, Forget::All).await, 3);
+    let depth = queue.depth(&a).await.expect("a depth");
+    assert_eq!((depth.queued, depth.running, depth.dead), (0, 1, 0));
+    queue.complete(runs, settled(1), Vec::new(), Vec::new()).await.expect("what runs goes on");
+    assert_eq!(queue.depth(&b).await.expect("a depth").queued, 1);
 }
 
 /// The receipts stay.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wicket_core::{EventId, Filter, Log, Receipt, State};
+use wicket_core::{EventId, Filter, Forget, Log, Receipt, State};
 
 use super::{LONG, SHORT, Subject, call, failed, lease, lease_now, log, push, run, service, settled};
 
@@ -76,6 +76,12 @@ pub async fn many_calls_at_once_are_read_like_any(subject: &impl Subject) {
         let letters = Filter { service: Some(service(of)), dead_letters: true, ..Filter::default() };
         assert_eq!(queue.list(&letters).await.expect("a list"), Vec::new());
     }
+    let (gone, other) = (calls[4].id, service("b"));
+    assert_eq!(queue.forget(&other, Forget::One(gone)).await.expect("an answer"), 0, "it is another's");
+    assert_eq!(queue.forget(&service("a"), Forget::One(gone)).await.expect("forgotten"), 1);
+    assert_eq!(queue.receipt(gone).await.expect("an answer"), None);
+    assert_eq!(queue.forget(&service("a"), Forget::One(gone)).await.expect("an answer"), 0);
+    assert_eq!(queue.forget(&other, Forget::Succeeded).await.expect("forgotten"), 27);
     let keep = wicket_core::Retention {
         age: Duration::ZERO,
         dead_letter_age: LONG,
@@ -83,7 +89,7 @@ pub async fn many_calls_at_once_are_read_like_any(subject: &impl Subject) {
         log_bytes: u64::MAX,
     };
     tokio::time::timeout(SHORT / 10, std::future::pending::<()>()).await.ok();
-    assert_eq!(queue.prune(keep).await.expect("pruned"), 60);
+    assert_eq!(queue.prune(keep).await.expect("pruned"), 60 - 28);
     assert_eq!(queue.list(&Filter::default()).await.expect("a list").len(), 2);
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use wicket_config::ServiceName;
 use wicket_core::{
-    AttemptRecord, Delivery, Depth, Event, Filter, Invocation, InvocationId, Lease, Log, Pushed, QueueError,
-    Receipt, Retention, Settled, StagedObject, State as Stand, Timestamp, Trigger,
+    AttemptRecord, Delivery, Depth, Event, Filter, Forget, Invocation, InvocationId, Lease, Log, Pushed,
+    QueueError, Receipt, Retention, Settled, StagedObject, State as Stand, Timestamp, Trigger,
 };
 
 use super::Rung;
@@ -244,6 +244,21 @@ impl State {
             dead: count(Stand::Failed, true),
             waiting_parts: self.joins.waiting(service),
         }
+    }
+
+    pub(super) fn forget(&mut self, service: &ServiceName, which: Forget) -> u64 {
+        let before = self.entries.len();
+        self.entries.retain(|_, Entry { receipt, .. }| {
+            let meant = match which {
+                Forget::One(id) => receipt.id == id,
+                Forget::Succeeded => receipt.state == Stand::Succeeded,
+                Forget::All => true,
+            };
+            !meant || receipt.service != *service || receipt.state == Stand::Running
+        });
+        let entries = &self.entries;
+        self.ids.retain(|_, seq| entries.contains_key(seq));
+        (before - self.entries.len()) as u64
     }
 
     pub(super) fn prune(&mut self, keep: Retention, now: Timestamp) -> u64 {

@@ -166,6 +166,20 @@ pub(super) fn find(conn: &Connection, id: InvocationId) -> Result<Option<(i64, R
     Ok(None)
 }
 
+/// Takes a call of this service out of its pack; says whether it was there.
+pub(super) fn remove(conn: &Connection, service: &str, id: InvocationId) -> Result<bool, StoreError> {
+    let Some((seq, _)) = find(conn, id)?.filter(|(_, receipt)| receipt.service.as_str() == service) else {
+        return Ok(false);
+    };
+    let calls = |row: &Row<'_>| column(row, 0, |text| serde_json::from_str::<Vec<Call>>(text));
+    let mut calls =
+        conn.prepare_cached("SELECT attempts FROM invocations WHERE seq = ?1")?.query_row([seq], calls)?;
+    calls.retain(|call| call.id != id);
+    let text = "UPDATE invocations SET attempts = ?2, attempt = attempt - 1 WHERE seq = ?1";
+    conn.prepare_cached(text)?.execute((seq, json(&calls)?))?;
+    Ok(true)
+}
+
 /// Whether a row is a pack.
 pub(super) fn is_pack(row: &Row<'_>) -> rusqlite::Result<bool> {
     Ok(row.get::<_, i64>(7)? == state::PACK)

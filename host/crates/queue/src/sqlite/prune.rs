@@ -1,7 +1,11 @@
 //! Forgets, in steps so small that the writer is soon free for others.
 
 use rusqlite::Connection;
+use wicket_core::Forget;
 use wicket_store::{Store, StoreError};
+
+use super::packed;
+use super::stored::Id;
 
 /// Rows of one step …
 const ROWS: u32 = 200;
@@ -20,6 +24,13 @@ pub(super) const PARTS: &str =
 /// After [`PARTS`] has taken all parts of them.
 pub(super) const JOINS: &str = "DELETE FROM joins WHERE id IN
     (SELECT id FROM joins WHERE closed IS NOT NULL AND closed < ?1 ORDER BY closed LIMIT ?2)";
+
+const SUCCEEDED: &str = "DELETE FROM invocations WHERE seq IN
+    (SELECT seq FROM invocations WHERE service = ?1 AND state IN (2, 5) LIMIT ?2)
+    RETURNING iif(state = 5, attempt, 1)";
+const NOT_RUNNING: &str = "DELETE FROM invocations WHERE seq IN
+    (SELECT seq FROM invocations WHERE service = ?1 AND state <> 1 LIMIT ?2)
+    RETURNING iif(state = 5, attempt, 1)";
 
 /// Ended invocations older than `age`, and the oldest until at most `keep` bytes of them are left; answers how many went.
 pub(super) async fn ended(store: &Store, age: i64, keep: u64) -> Result<u64, StoreError> {
@@ -65,6 +76,23 @@ pub(super) async fn buried(store: &Store, age: i64) -> Result<u64, StoreError> {
 pub(super) async fn joins(store: &Store, age: i64) -> Result<(), StoreError> {
     rows(store, PARTS, age).await?;
     rows(store, JOINS, age).await.map(drop)
+}
+
+/// Up to [`ROWS`] of a service's invocations that nobody works on; answers how many went.
+pub(super) fn some_of(conn: &Connection, service: &str, which: Forget) -> Result<u64, StoreError> {
+    let text = match which {
+        Forget::One(id) => {
+            let gone = conn
+                .prepare_cached("DELETE FROM invocations WHERE id = ?1 AND service = ?2 AND state NOT IN (1, 5)")?
+                .execute((Id(id), service))?;
+            return Ok(if gone == 1 || packed::remove(conn, service, id)? { 1 } else { 0 });
+        }
+        Forget::Succeeded => SUCCEEDED,
+        Forget::All => NOT_RUNNING,
+    };
+    let mut forget = conn.prepare_cached(text)?;
+    let counts = forget.query_map((service, ROWS), |row| row.get::<_, i64>(0))?;
+    Ok(counts.sum::<rusqlite::Result<i64>>()?.unsigned_abs())
 }
 
 /// The oldest logs, until at most `keep` bytes of them are left.

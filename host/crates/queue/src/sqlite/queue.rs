@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use wicket_config::ServiceName;
 use wicket_core::{
-    Delivery, Depth, Event, Filter, Invocation, InvocationId, Lease, Log, Pushed, Queue, QueueError, Receipt,
-    Retention, Settled, StagedObject, Timestamp,
+    Delivery, Depth, Event, Filter, Forget, Invocation, InvocationId, Lease, Log, Pushed, Queue, QueueError,
+    Receipt, Retention, Settled, StagedObject, Timestamp,
 };
 use wicket_store::{StoreError, Tx};
 
@@ -239,6 +239,18 @@ impl Queue for SqliteQueue {
         prune::joins(&self.store, age).await.map_err(fault)?;
         prune::logs(&self.store, keep.log_bytes).await.map_err(fault)?;
         Ok(ended + buried)
+    }
+
+    async fn forget(&self, service: &ServiceName, which: Forget) -> Result<u64, QueueError> {
+        let mut gone = 0;
+        loop {
+            let service = service.clone();
+            let n = self.write(move |tx| prune::some_of(tx, service.as_str(), which)).await?;
+            gone += n;
+            if n == 0 || matches!(which, Forget::One(_)) {
+                return Ok(gone);
+            }
+        }
     }
 
     async fn abandon(&self, service: &ServiceName, reason: &str) -> Result<u64, QueueError> {

@@ -116,6 +116,9 @@ END;
 CREATE TRIGGER receipt_ended AFTER UPDATE OF state ON invocations WHEN NEW.state = 2 BEGIN
     UPDATE totals SET n = n + 400 + NEW.bytes + length(NEW.attempts) WHERE name = 'receipt_bytes';
 END;
+CREATE TRIGGER receipt_shrunk AFTER UPDATE OF attempts ON invocations WHEN NEW.state = 5 BEGIN
+    UPDATE totals SET n = n + length(NEW.attempts) - length(OLD.attempts) WHERE name = 'receipt_bytes';
+END;
 CREATE TRIGGER receipt_gone AFTER DELETE ON invocations WHEN OLD.state IN (2, 4, 5) BEGIN
     UPDATE totals SET n = n - 400 - OLD.bytes - length(OLD.attempts) WHERE name = 'receipt_bytes';
 END;

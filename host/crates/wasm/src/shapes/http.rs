@@ -76,8 +76,7 @@ impl Done {
 impl Drop for Done {
     fn drop(&mut self) {
         if self.call.is_some() {
-            let message = "the client went away before the answer was complete".to_owned();
-            self.report(Err(Failure::Host { message }));
+            self.report(Err(gone()));
         }
     }
 }
@@ -178,6 +177,11 @@ async fn first(guest: &mut Metered<Guest>, slot: &Slot, meter: &Meter) -> First 
             First::Over(Err(meter.failure(Limit::Timeout)))
         }
     }
+}
+
+/// Nobody waits for the answer any more.
+fn gone() -> Failure {
+    Failure::Cancelled { message: "the client went away before the answer was complete".to_owned() }
 }
 
 fn refused(code: &str) -> Failure {

@@ -33,9 +33,8 @@ pub(crate) const LOOK: Duration = Duration::from_millis(250);
 /// What an object's failure means for the attempt.
 pub(crate) fn failure(error: &ObjectError, meter: &Meter) -> Failure {
     match error {
-        ObjectError::Missing { .. } | ObjectError::Refused(_) => Failure::Input { message: chain(error) },
         ObjectError::Limit(_) => meter.failure(Limit::Output),
-        ObjectError::Full(_) | ObjectError::Storage { .. } => Failure::Host { message: chain(error) },
+        error => error.failure(),
     }
 }
 

@@ -226,7 +226,9 @@ async fn a_client_that_leaves_ends_the_guest() {
     let (answer, report, _) = kit.call(&floods, body("")).await;
     drop(answer);
     let report = report.await.unwrap();
-    assert!(matches!(&report.result, Err(Failure::Host { message }) if message.contains("client went away")));
+    assert!(
+        matches!(&report.result, Err(Failure::Cancelled { message }) if message.contains("client went away"))
+    );
     kit.empty().await;
 }
 

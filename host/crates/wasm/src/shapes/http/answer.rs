@@ -14,7 +14,7 @@ use wicket_core::{Failure, Limit, Reply};
 
 use super::gather::{Gathered, Step, announced, check, gather, short, unfinished};
 use super::guest::Live;
-use super::{Done, Guest};
+use super::{Done, Guest, gone};
 use crate::meter::{Meter, Metered};
 use crate::{Answer, WasmExecutor};
 
@@ -306,8 +306,7 @@ impl Drop for Streamed {
         match Pin::new(&mut self.inner).poll_frame(&mut cx) {
             Poll::Ready(None) if self.before.is_empty() => self.shared.body_ended(Ok(())),
             _ => {
-                let message = "the client went away before the answer was complete".to_owned();
-                let gone = Err(Failure::Host { message });
+                let gone = Err(gone());
                 self.shared.guest_ended(gone.clone());
                 self.shared.body_ended(gone);
                 self.task.abort();
