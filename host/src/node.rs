@@ -232,12 +232,18 @@ impl Node {
     }
 
     /// To be called after a service changed: what waits in its joins by the rule that it had before is queued.
-    pub(crate) async fn end_old_joins(&self, service: &ServiceName, before: &Table) -> Result<(), QueueError> {
+    pub(crate) async fn end_old_joins(
+        &self,
+        service: &ServiceName,
+        before: &Table,
+    ) -> Result<(), QueueError> {
         let rule = |table: &Table| {
             table.deployments.get(service).and_then(|deployment| deployment.service.join.clone())
         };
         match rule(before) {
-            Some(old) if rule(&self.catalog.table()) != Some(old.clone()) => self.queue.close_joins(service).await,
+            Some(old) if rule(&self.catalog.table()) != Some(old.clone()) => {
+                self.queue.close_joins(service).await
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn no_browser_is_asked_for_a_password() {
-        let with = |name: http::HeaderName, value: &str| HeaderMap::from_iter([(name, value.parse().unwrap())]);
+        let with =
+            |name: http::HeaderName, value: &str| HeaderMap::from_iter([(name, value.parse().unwrap())]);
         assert!(is_browser(&with(header::ACCEPT_LANGUAGE, "en")));
         assert!(is_browser(&with(header::USER_AGENT, "Mozilla/5.0 (X11; Linux x86_64)")));
         for program in ["curl/8.5.0", "Wget/1.24", "python-requests/2.32"] {

@@ -97,7 +97,8 @@ pub async fn the_oldest_receipts_go_first(subject: &impl Subject) {
     assert_eq!(queue.prune(keep).await.expect("pruned"), 15);
     calls.drain(..15);
     calls.reverse();
-    let left = queue.list(&Filter { state: Some(State::Succeeded), ..Filter::default() }).await.expect("a list");
+    let left =
+        queue.list(&Filter { state: Some(State::Succeeded), ..Filter::default() }).await.expect("a list");
     assert_eq!(left, calls);
     assert_eq!(queue.list(&Filter::default()).await.expect("a list").len(), 7);
     assert_eq!(queue.prune(Retention { receipt_bytes: 0, ..KEEP }).await.expect("pruned"), 5);

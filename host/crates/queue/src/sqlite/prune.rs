@@ -83,7 +83,9 @@ pub(super) fn some_of(conn: &Connection, service: &str, which: Forget) -> Result
     let text = match which {
         Forget::One(id) => {
             let gone = conn
-                .prepare_cached("DELETE FROM invocations WHERE id = ?1 AND service = ?2 AND state NOT IN (1, 5)")?
+                .prepare_cached(
+                    "DELETE FROM invocations WHERE id = ?1 AND service = ?2 AND state NOT IN (1, 5)",
+                )?
                 .execute((Id(id), service))?;
             return Ok(if gone == 1 || packed::remove(conn, service, id)? { 1 } else { 0 });
         }

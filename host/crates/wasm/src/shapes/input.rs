@@ -12,9 +12,7 @@ use bytes::BytesMut;
 use futures::{StreamExt as _, stream};
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
-use wicket_core::{
-    Attempt, ByteStream, Data, Failure, Limit, ObjectError, ObjectRef, OutputName, chain, kinds,
-};
+use wicket_core::{Attempt, ByteStream, Data, Failure, Limit, ObjectError, ObjectRef, OutputName, kinds};
 
 use crate::meter::Meter;
 use crate::modules::blocking;
@@ -133,7 +131,8 @@ pub(crate) async fn stage(attempt: &Attempt, dir: &Path, meter: &Meter) -> Resul
     }
     for one in made {
         let body: ByteStream = if one.size <= SMALL as u64 {
-            let bytes = blocking(move || std::fs::read(one.path)).await.map_err(host("read an output file"))?;
+            let bytes =
+                blocking(move || std::fs::read(one.path)).await.map_err(host("read an output file"))?;
             Box::pin(stream::once(std::future::ready(Ok(bytes.into()))))
         } else {
             let file = tokio::fs::File::open(&one.path).await.map_err(host("read an output file"))?;
