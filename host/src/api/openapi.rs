@@ -103,8 +103,10 @@ mod tests {
     use super::*;
 
     /// Every route that this host promises. A route that is not here, or not in the document, fails.
-    const ROUTES: [&str; 33] = [
+    const ROUTES: [&str; 36] = [
         "delete /system/buckets/{bucket}",
+        "delete /system/logs/{service}",
+        "delete /system/logs/{service}/{id}",
         "delete /system/services/{name}",
         "get /health",
         "get /openapi.json",
@@ -129,6 +131,7 @@ mod tests {
         "post /job/{service}",
         "post /run/{service}",
         "post /system/buckets",
+        "post /system/buckets/{bucket}/presign",
         "post /system/dead-letters/{id}/redrive",
         "post /system/explain",
         "post /system/services",
