@@ -1,6 +1,6 @@
 //! Modules: stored, checked, compiled, kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
 use wicket_config::ByteSize;
@@ -23,6 +23,12 @@ impl Kit {
         let config = wicket_wasm::WasmConfig { cache_key: key, ..config(dir.path()) };
         Self { executor: WasmExecutor::start(config).unwrap(), dir }
     }
+}
+
+/// Files of a folder that are not complete.
+fn drafts(dir: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(".tmp")).collect()
 }
 
 #[tokio::test]
@@ -161,9 +167,7 @@ async fn a_restart_loads_what_was_compiled_before() {
 async fn what_an_earlier_host_left_unfinished_is_removed_at_the_start() {
     let kit = Kit::start();
     let hello = kit.deploy(guests::hello()).await;
-    let folders = ["modules", "cache"].map(|name| kit.dir.path().join(name));
-    let count = |dir: &PathBuf| std::fs::read_dir(dir).unwrap().count();
-    let before = folders.each_ref().map(count);
+    let [modules, cache] = ["modules", "cache"].map(|name| kit.dir.path().join(name));
     // An upload and a compile that never end, and a process that dies with them: nobody cleans up.
     let never = Box::pin(
         futures::stream::once(async { Ok(guests::hello().into()) }).chain(futures::stream::pending()),
@@ -171,18 +175,16 @@ async fn what_an_earlier_host_left_unfinished_is_removed_at_the_start() {
     let module = digest(b"another");
     let mut upload = Box::pin(kit.executor.store_module(&module, never, ByteSize::mib(1)));
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    while count(&folders[0]) == before[0] {
+    while drafts(&modules).is_empty() {
         assert!(std::time::Instant::now() < deadline, "no upload begins");
         let _ = futures::poll!(&mut upload);
         tokio::task::yield_now().await;
     }
     std::mem::forget(upload);
-    let draft = std::fs::read_dir(&folders[0]).unwrap().map(|entry| entry.unwrap().path());
-    let draft =
-        draft.filter(|path| path.extension().is_none_or(|extension| extension != "wasm")).next().unwrap();
-    std::fs::copy(&draft, folders[1].join(draft.file_name().unwrap())).unwrap();
+    let draft = drafts(&modules).remove(0);
+    std::fs::copy(&draft, cache.join(draft.file_name().unwrap())).unwrap();
     let kit = kit.again([7; 32]);
-    assert_eq!(folders.each_ref().map(count), before);
+    assert!(drafts(&modules).is_empty() && drafts(&cache).is_empty());
     assert_eq!(kit.get(&hello).await.0.unwrap().0, 200);
 }
 
@@ -329,20 +331,12 @@ async fn what_is_compiled_already_does_not_wait_for_compiles() {
         let code = format!("(call $exit (i32.const {n}))");
         others.push(service(kit.upload(guests::preview1("", &code)).await));
     }
+    let cache = kit.dir.path().join("cache");
     let compiles = futures::future::join_all(others.iter().map(|one| kit.executor.prepare(one)));
     let loads = async {
         // When two compiles have begun, and the others wait for them.
-        let begun = |entry: std::io::Result<std::fs::DirEntry>| {
-            entry
-                .unwrap()
-                .path()
-                .extension()
-                .is_none_or(|extension| extension != "cwasm" && extension != "mac")
-        };
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while std::fs::read_dir(kit.dir.path().join("cache")).unwrap().map(begun).filter(|new| *new).count()
-            < 2
-        {
+        while drafts(&cache).len() < 2 {
             assert!(std::time::Instant::now() < deadline, "no compile begins");
             tokio::task::yield_now().await;
         }
