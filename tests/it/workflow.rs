@@ -92,6 +92,28 @@ async fn a_join_by_window_runs_when_no_part_has_come_for_so_long() {
 }
 
 #[tokio::test]
+async fn what_waits_in_a_join_runs_when_the_service_joins_by_another_rule() {
+    let host = TestHost::start();
+    let sheet = |join: &str| {
+        format!(
+            "- node:\n    name: sheet\n    wasm: {{guest:event-echo}}\n    {join}input: [{{ path: photos/in }}]\n    output: [{{ path: sheets/all }}]"
+        )
+    };
+    host.apply(&sheet("join: { by: folder, count: 3 }\n    "));
+    for n in 0..2 {
+        host.put("photos", &format!("in/{n}.txt"), n.to_string()).await;
+    }
+    host.apply(&sheet(""));
+    let parts = ended(&host, "sheet", 1).await;
+    assert_eq!((parts.len(), parts[0]["state"].as_str()), (1, Some("succeeded")));
+    host.put("photos", "in/2.txt", "2").await;
+    assert_eq!(ended(&host, "sheet", 2).await.len(), 2);
+    for n in 0..3 {
+        assert_eq!(host.object("sheets", &format!("all/{n}.txt")).await.expect("an output"), n.to_string());
+    }
+}
+
+#[tokio::test]
 async fn what_fails_is_tried_again_buried_with_its_reason_and_redriven() {
     let host = TestHost::start();
     let service = |status: &str| {
@@ -141,6 +163,12 @@ async fn a_loop_is_refused_when_it_is_made_and_told_by_name() {
     let refused = host.cli(&["apply", back.to_str().expect("text")]);
     assert_ne!(refused.code, 0);
     assert!(refused.stderr.contains("there") && refused.stderr.contains("→ back"), "{refused:?}");
+    // One that listens to all objects would start itself.
+    let all = host.fdl(
+        "- node:\n    name: all\n    wasm: {guest:echo}\n    events: [{ type: 'dev.wicketgate.object.*' }]\n    output: [{ path: third }]",
+    );
+    let refused = host.cli(&["apply", all.to_str().expect("text")]);
+    assert!(refused.code != 0 && refused.stderr.contains("all → all"), "{refused:?}");
     host.put("first", "in/x.txt", "x").await;
     ended(&host, "there", 1).await;
     assert!(host.object("second", "in/x.txt").await.is_some());
