@@ -4,6 +4,7 @@ mod announcer;
 mod outside;
 mod recorder;
 mod run;
+mod try_once;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -31,7 +32,8 @@ use crate::catalog::{Catalog, Table};
 pub(crate) use announcer::Announcer;
 pub(crate) use outside::Outside;
 pub(crate) use recorder::Recorder;
-pub(crate) use run::{Posted, RunBody, RunError, RunReply, Tried, created};
+pub(crate) use run::{Posted, RunBody, RunError, RunReply};
+pub(crate) use try_once::{Tried, created};
 
 /// All parts of a node. What they do on their own (listeners, dispatcher, housekeeping) is started by `app`.
 #[derive(Debug)]

@@ -154,6 +154,40 @@ async fn the_webhook_of_another_s3_starts_the_service_that_listens_there_once() 
 }
 
 #[tokio::test]
+async fn notifications_in_any_order_and_more_than_once_run_each_object_once() {
+    let host = TestHost::start();
+    let token = away(&host).await;
+    for n in 0..6 {
+        host.put("photos", &format!("in/{n}.jpg"), format!("photo {n}")).await;
+    }
+    // A store that lost its connection tells all again, newest first, and several at once.
+    let told = |n: usize| minio("photos", &format!("in/{n}.jpg"), &format!("17A{n}"));
+    let mut started = std::collections::BTreeSet::new();
+    for batch in [vec![3, 1], vec![5, 3, 2], vec![1], vec![4, 0, 5, 4], vec![0, 1, 2, 3, 4, 5]] {
+        let records: Vec<Value> = batch.iter().map(|n| told(*n)["Records"][0].clone()).collect();
+        let body = json!({ "EventName": "s3:ObjectCreated:Put", "Key": "photos", "Records": records });
+        let answer = bearer(&host, Method::POST, "/job/copy", &token, &[], body.to_string()).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+        for invocation in answer.json()["invocations"].as_array().expect("a list") {
+            started.insert(invocation["id"].as_str().unwrap_or_default().to_owned());
+        }
+    }
+    assert_eq!(started.len(), 6);
+    for id in &started {
+        let receipt = ended(&host, id).await;
+        assert_eq!(
+            (&receipt["state"], receipt["attempts"].as_array().map(Vec::len)),
+            (&json!("succeeded"), Some(1))
+        );
+    }
+    for n in 0..6 {
+        let made = host.object("results", &format!("out/{n}.jpg")).await.expect("a result");
+        assert_eq!(String::from_utf8_lossy(&made), format!("photo {n}"));
+    }
+    assert_eq!(host.receipts("copy").await.len(), 6);
+}
+
+#[tokio::test]
 async fn a_notification_about_nothing_for_the_service_starts_nothing() {
     let host = TestHost::start();
     let token = away(&host).await;

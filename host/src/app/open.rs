@@ -39,6 +39,9 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
     let work = data_dir.fresh_work()?;
     let credentials = credentials(&data_dir)?;
 
+    // Each of the two takes milliseconds: side by side.
+    let wasm = wasm_config(&config.wasm, &data_dir)?;
+    let wasm = tokio::task::spawn_blocking(move || WasmExecutor::start(wasm));
     let table = TableCell::default();
     let announcer = Announcer::new(table.clone());
     let buckets = LocalBuckets::open(store.clone(), &data_dir.file("objects"), announcer.clone())
@@ -50,7 +53,7 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
     if cut_off > 0 {
         tracing::info!(cut_off, "attempts that ended with an earlier process are made again");
     }
-    let wasm = WasmExecutor::start(wasm_config(&config.wasm, &data_dir)?).context("the wasm executor")?;
+    let wasm = wasm.await?.context("the wasm executor")?;
     let catalog =
         Catalog::open(table, store.clone(), buckets.clone(), wasm.clone()).await.context("the catalog")?;
     let (recorder, recording) = Recorder::new(queue.clone());

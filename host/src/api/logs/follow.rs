@@ -23,6 +23,8 @@ struct Follower {
     /// The newest attempt that was looked at, and how many of its lines were sent.
     attempt: u32,
     sent: usize,
+    /// Attempts that had ended at the last look.
+    ended: usize,
     /// Looks at an invocation of which nothing is to be found.
     nothing: u32,
     done: bool,
@@ -33,7 +35,7 @@ pub(super) fn lines(
     node: Arc<Node>,
     id: InvocationId,
 ) -> impl Stream<Item = Result<String, QueueError>> + Send {
-    let follower = Follower { node, id, attempt: 0, sent: 0, nothing: 0, done: false };
+    let follower = Follower { node, id, attempt: 0, sent: 0, ended: 0, nothing: 0, done: false };
     futures::stream::try_unfold(follower, async |mut follower| {
         while !follower.done {
             let text = follower.look().await?;
@@ -59,8 +61,13 @@ impl Follower {
         // In this order: what ends between two steps is found by a later one, or at the next look.
         let receipt = self.node.queue.receipt(self.id).await?;
         let running = self.node.running.log(self.id);
-        for (attempt, log) in self.node.queue.logs(self.id).await? {
-            self.tell(&mut text, attempt, log);
+        // Logs come with the end of an attempt: as long as none has ended, they are those that were read before.
+        let ended = receipt.as_ref().map_or(0, |receipt| receipt.attempts.len());
+        if ended != self.ended {
+            for (attempt, log) in self.node.queue.logs(self.id).await? {
+                self.tell(&mut text, attempt, log);
+            }
+            self.ended = ended;
         }
         if let Some((attempt, sink)) = &running {
             let from = if *attempt == self.attempt { self.sent } else { 0 };

@@ -47,23 +47,31 @@ pub(super) struct Pack {
     calls: String,
 }
 
-/// Packs what can be packed; answers the rest too.
-pub(super) fn pack(calls: Vec<(Receipt, Log)>) -> Result<(Vec<Pack>, Vec<(Receipt, Log)>), StoreError> {
+/// Calls as they are stored.
+#[derive(Debug)]
+pub(super) struct Packed {
+    pub(super) packs: Vec<Pack>,
+    /// Those that get a row each.
+    pub(super) single: Vec<(Receipt, Log)>,
+}
+
+/// Packs what can be packed.
+pub(super) fn pack(calls: Vec<(Receipt, Log)>) -> Result<Packed, StoreError> {
     let latest = calls.iter().map(|(receipt, _)| millis(receipt.id)).max().unwrap_or(0);
     let mut groups: HashMap<(ServiceName, Trigger, String), Vec<Receipt>> = HashMap::new();
-    let mut rest = Vec::new();
+    let mut single = Vec::new();
     for (receipt, log) in calls {
         if latest - millis(receipt.id) < SPAN && plain(&receipt, &log) {
             let Receipt { service, trigger, source, .. } = &receipt;
             groups.entry((service.clone(), *trigger, source.clone())).or_default().push(receipt);
         } else {
-            rest.push((receipt, log));
+            single.push((receipt, log));
         }
     }
     let mut packs = Vec::new();
     for ((service, trigger, source), group) in groups {
         if group.len() < FEWEST {
-            rest.extend(group.into_iter().map(|receipt| (receipt, Log::default())));
+            single.extend(group.into_iter().map(|receipt| (receipt, Log::default())));
             continue;
         }
         let ids = || group.iter().map(|receipt| receipt.id);
@@ -81,7 +89,7 @@ pub(super) fn pack(calls: Vec<(Receipt, Log)>) -> Result<(Vec<Pack>, Vec<(Receip
         let calls = json(&group.into_iter().map(call).collect::<Vec<_>>())?;
         packs.push(Pack { service, trigger, source, first, last, accepted, finished, n, calls });
     }
-    Ok((packs, rest))
+    Ok(Packed { packs, single })
 }
 
 fn plain(receipt: &Receipt, log: &Log) -> bool {

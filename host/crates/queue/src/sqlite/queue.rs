@@ -12,6 +12,7 @@ use wicket_core::{
 };
 use wicket_store::{StoreError, Tx};
 
+use super::packed::Packed;
 use super::push::Rung;
 use super::settle::{End, Held, StoredAttempt, StoredCall};
 use super::stored::{Stored, decode, json};
@@ -196,13 +197,13 @@ impl Queue for SqliteQueue {
     }
 
     async fn record(&self, calls: Vec<(Receipt, Log)>) -> Result<(), QueueError> {
-        let (packs, rest) = packed::pack(calls).map_err(fault)?;
-        let rest = rest.into_iter().map(|(receipt, log)| StoredCall::of(receipt, &log));
-        let rest = rest.collect::<Result<Vec<_>, _>>().map_err(fault)?;
+        let Packed { packs, single } = packed::pack(calls).map_err(fault)?;
+        let single = single.into_iter().map(|(receipt, log)| StoredCall::of(receipt, &log));
+        let single = single.collect::<Result<Vec<_>, _>>().map_err(fault)?;
         self.write_relaxed(move |tx| {
             let now = Timestamp::now();
             packs.iter().try_for_each(|pack| pack.add(tx))?;
-            rest.iter().try_for_each(|call| call.add(tx, now))
+            single.iter().try_for_each(|call| call.add(tx, now))
         })
         .await
     }
