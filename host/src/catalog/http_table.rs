@@ -46,7 +46,7 @@ pub(crate) enum Lookup {
 #[error("service `{service}` cannot take the HTTP route `{path}`: {reason}")]
 pub(crate) struct RouteClash {
     /// Whose.
-    service: ServiceName,
+    pub(crate) service: ServiceName,
     /// Which.
     path: String,
     /// Why.

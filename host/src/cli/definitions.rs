@@ -11,6 +11,8 @@ use wicket_config::{ByteSize, ModuleDigest, Problem, Problems};
 use wicket_core::find_cycle;
 use wicket_wasm::ModuleInfo;
 
+use crate::catalog::HttpTable;
+
 /// Largest module that is read; a host takes less.
 const MAX_MODULE: ByteSize = ByteSize::mib(1024);
 
@@ -57,6 +59,7 @@ pub(super) fn load(file: &Path) -> Result<Vec<Defined>, Problems> {
         }
     }
     items.extend(cycle(&found));
+    items.extend(clash(&found));
     if items.is_empty() { Ok(found) } else { Err(Problems { file: file.display().to_string(), items }) }
 }
 
@@ -115,6 +118,14 @@ fn cycle(found: &[Defined]) -> Option<Problem> {
     Some(problem(&first.definition, cycle.to_string(), Some(help)))
 }
 
+/// The first of these services that wants an HTTP route which another of them has.
+fn clash(found: &[Defined]) -> Option<Problem> {
+    let clash = HttpTable::check(found.iter().map(|one| one.definition.draft())).err()?;
+    let late = found.iter().find(|one| *one.definition.name() == clash.service)?;
+    let help = "give one of the two another path, host or method";
+    Some(problem(&late.definition, clash.to_string(), Some(help)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +143,24 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let told = load(&file).unwrap_err().to_string().replace(&folder.path().display().to_string(), "DIR");
         insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn routes_that_clash_are_found_before_a_host_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("f.yaml");
+        let digest = "a".repeat(64);
+        let service = |name: &str, path: &str| {
+            format!("  - local: {{ name: {name}, wasm: {digest}, http: {{ path: '{path}' }} }}\n")
+        };
+        let write = |services: [String; 2]| {
+            std::fs::write(&file, format!("functions:\n  oscar:\n{}", services.concat())).unwrap();
+        };
+        write([service("a", "/photos/{id}"), service("b", "/photos/{name}")]);
+        let told = load(&file).unwrap_err().to_string();
+        assert!(told.contains("/photos/{name}") && told.contains(":4:"), "{told}");
+        write([service("a", "/photos/{id}"), service("b", "/photo/{name}")]);
+        assert_eq!(load(&file).unwrap().len(), 2);
     }
 
     #[test]
