@@ -12,7 +12,7 @@ use futures::Stream;
 use serde::{Deserialize, Serialize};
 use wicket_config::{BucketName, ObjectKey, Service};
 
-use crate::{Failure, Invocation, Limit, LogSink, ObjectRef, Timestamp, Usage};
+use crate::{Failure, Invocation, Limit, LogSink, ObjectRef, Timestamp, Usage, chain};
 
 /// A body in pieces.
 pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
@@ -142,13 +142,7 @@ pub enum ObjectError {
 impl ObjectError {
     /// What it means for the attempt: what is missing, or not allowed, is so the next time too.
     pub fn failure(&self) -> Failure {
-        let mut message = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
-            cause = error.source();
-        }
+        let message = chain(self);
         match self {
             Self::Missing { .. } | Self::Refused(_) => Failure::Input { message },
             Self::Limit(_) => Failure::Limit { limit: Limit::Output, message },

@@ -159,15 +159,19 @@ fn filter_miss(filter: &EventFilter, event: &Event) -> Option<String> {
     ];
     for (attribute, pattern, value) in attributes {
         let Some(pattern) = pattern else { continue };
-        let hit = match pattern.strip_suffix('*') {
-            Some(start) => value.is_some_and(|value| value.starts_with(start)),
-            None => value == Some(pattern),
-        };
-        if !hit {
+        if !value.is_some_and(|value| takes(pattern, value)) {
             return Some(format!("events: {attribute} is {value:?}, not `{pattern}`"));
         }
     }
     None
+}
+
+/// Whether a pattern, which may end in `*`, takes a value.
+fn takes(pattern: &str, value: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => value.starts_with(start),
+        None => value == pattern,
+    }
 }
 
 fn explain(service: &Service, event: &Event) -> Explanation {
@@ -273,19 +277,15 @@ fn may_match(output: &Output, filter: &EventFilter) -> bool {
     if !output.storage_provider.is_local() {
         return false;
     }
-    let takes = |pattern: &Option<String>, value: &str| {
-        pattern.as_ref().is_none_or(|pattern| match pattern.strip_suffix('*') {
-            Some(start) => value.starts_with(start),
-            None => value == pattern,
-        })
-    };
+    let may =
+        |pattern: &Option<String>, value: &str| pattern.as_ref().is_none_or(|pattern| takes(pattern, value));
     // Of the subject, the key, only the folder is known.
     let below = |pattern: &String| {
         let start = pattern.strip_suffix('*').unwrap_or(pattern);
         start.starts_with(&output.folder) || output.folder.starts_with(start)
     };
-    takes(&filter.kind, kinds::OBJECT_CREATED)
-        && takes(&filter.source, &bucket_source(&output.bucket))
+    may(&filter.kind, kinds::OBJECT_CREATED)
+        && may(&filter.source, &bucket_source(&output.bucket))
         && filter.subject.as_ref().is_none_or(below)
 }
 

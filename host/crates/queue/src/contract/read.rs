@@ -81,7 +81,11 @@ pub async fn many_calls_at_once_are_read_like_any(subject: &impl Subject) {
     assert_eq!(queue.forget(&service("a"), Forget::One(gone)).await.expect("forgotten"), 1);
     assert_eq!(queue.receipt(gone).await.expect("an answer"), None);
     assert_eq!(queue.forget(&service("a"), Forget::One(gone)).await.expect("an answer"), 0);
-    assert_eq!(queue.forget(&other, Forget::Succeeded).await.expect("forgotten"), 27);
+    // To the last of them, and then there is nothing to forget.
+    for call in calls.iter().filter(|call| call.service == other && call.state == State::Succeeded) {
+        assert_eq!(queue.forget(&other, Forget::One(call.id)).await.expect("forgotten"), 1);
+    }
+    assert_eq!(queue.forget(&other, Forget::Succeeded).await.expect("an answer"), 0);
     let keep = wicket_core::Retention {
         age: Duration::ZERO,
         dead_letter_age: LONG,

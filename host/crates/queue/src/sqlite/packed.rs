@@ -183,6 +183,10 @@ pub(super) fn remove(conn: &Connection, service: &str, id: InvocationId) -> Resu
     let mut calls =
         conn.prepare_cached("SELECT attempts FROM invocations WHERE seq = ?1")?.query_row([seq], calls)?;
     calls.retain(|call| call.id != id);
+    if calls.is_empty() {
+        conn.prepare_cached("DELETE FROM invocations WHERE seq = ?1")?.execute([seq])?;
+        return Ok(true);
+    }
     let text = "UPDATE invocations SET attempts = ?2, attempt = attempt - 1 WHERE seq = ?1";
     conn.prepare_cached(text)?.execute((seq, json(&calls)?))?;
     Ok(true)
