@@ -52,7 +52,12 @@ async fn run(config: HostConfig, data: PathBuf, options: ServeOptions) -> anyhow
     let s3 = bind(config.top.s3_listen).context("the S3 listener")?;
     let addresses = Addresses { pid: std::process::id(), http: http.local_addr()?, s3: s3.local_addr()? };
     let mut signals = shutdown::Signals::new()?;
-    let opened = open::node(config, &data).await?;
+    // In a task of its own: a signal ends the host also while a large store is being opened.
+    let opening = TaskTracker::new().spawn(async move { open::node(config, &data).await });
+    let opened = tokio::select! {
+        opened = opening => opened??,
+        () = signals.wait() => return Ok(()),
+    };
     let node = opened.node;
     node.addresses.get_or_init(|| addresses);
 

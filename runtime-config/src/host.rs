@@ -130,6 +130,17 @@ pub struct HostConfig {
     pub drain: DrainSection,
 }
 
+/// What the command line says; it goes before the file.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--s3-listen`.
+    pub s3_listen: Option<SocketAddr>,
+    /// `--allow-remote`.
+    pub allow_remote: bool,
+}
+
 /// A section's keys, and how each is set.
 trait Section {
     /// Its keys.
@@ -227,6 +238,31 @@ impl Reader<'_> {
         }
     }
 
+    /// Settles where to listen: outside of loopback only when that was asked for.
+    fn listener(
+        &mut self,
+        key: &str,
+        top: &DeTable<'_>,
+        address: &mut SocketAddr,
+        given: Option<SocketAddr>,
+        allow_remote: bool,
+    ) {
+        *address = given.unwrap_or(*address);
+        if allow_remote || address.ip().is_loopback() {
+            return;
+        }
+        let message = format!("{address} is reachable from outside this machine");
+        let help = Some("set `allow_remote = true`, or give --allow-remote, if that is meant".to_owned());
+        let value = top.iter().find(|(name, _)| name.get_ref().as_ref() == key).map(|(_, value)| value);
+        match (given, value) {
+            (None, Some(value)) => self.problem(value.span().start, key, message, help),
+            (Some(_), _) | (None, None) => {
+                let path = format!("--{}", key.replace('_', "-"));
+                self.problems.push(Problem { line: 0, column: 0, path, message, help });
+            }
+        }
+    }
+
     fn table<S: Section>(&mut self, name: &str, top: &DeTable<'_>, section: &mut S) {
         let Some((_, value)) = top.iter().find(|(key, _)| key.get_ref().as_ref() == name) else { return };
         match value.get_ref().as_table() {
@@ -237,8 +273,9 @@ impl Reader<'_> {
 }
 
 impl HostConfig {
-    /// Reads a file's text; `file` is its name for the messages. All problems are told at once.
-    pub fn read(text: &str, file: &str) -> Result<Self, Problems> {
+    /// Reads a file's text; `file` is its name for the messages. All problems are told at once, those with what goes
+    /// before the file too.
+    pub fn read(text: &str, file: &str, given: &Given) -> Result<Self, Problems> {
         let mut reader = Reader { text, problems: Vec::new() };
         let mut config = Self::default();
         if text.len() > MAX_FILE {
@@ -255,6 +292,15 @@ impl HostConfig {
             reader.table("queue", top, &mut config.queue);
             reader.table("wasm", top, &mut config.wasm);
             reader.table("drain", top, &mut config.drain);
+            config.top.allow_remote |= given.allow_remote;
+            reader.listener("listen", top, &mut config.top.listen, given.listen, config.top.allow_remote);
+            reader.listener(
+                "s3_listen",
+                top,
+                &mut config.top.s3_listen,
+                given.s3_listen,
+                config.top.allow_remote,
+            );
         }
         if reader.problems.is_empty() {
             return Ok(config);
@@ -263,29 +309,12 @@ impl HostConfig {
         Err(Problems { file: file.to_owned(), items: reader.problems })
     }
 
-    /// Reads a file.
-    pub fn load(path: &std::path::Path) -> Result<Self, Problems> {
+    /// Reads a file, or takes the defaults where there is none.
+    pub fn load(path: Option<&std::path::Path>, given: &Given) -> Result<Self, Problems> {
+        let Some(path) = path else { return Self::read("", "the command line", given) };
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(&file, &error))?;
-        Self::read(&text, &file)
-    }
-
-    /// Whether it may be served: outside of loopback only when that was asked for.
-    pub fn check(&self) -> Result<(), Problems> {
-        let outside = |address: &SocketAddr| !self.top.allow_remote && !address.ip().is_loopback();
-        let listeners = [("listen", self.top.listen), ("s3_listen", self.top.s3_listen)];
-        let items: Vec<Problem> = listeners
-            .iter()
-            .filter(|(_, address)| outside(address))
-            .map(|(key, address)| Problem {
-                line: 0,
-                column: 0,
-                path: (*key).to_owned(),
-                message: format!("{address} is reachable from outside this machine"),
-                help: Some("set `allow_remote = true` if that is meant".to_owned()),
-            })
-            .collect();
-        if items.is_empty() { Ok(()) } else { Err(Problems { file: "wicket.toml".to_owned(), items }) }
+        Self::read(&text, &file, given)
     }
 }
 
@@ -293,16 +322,20 @@ impl HostConfig {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Result<HostConfig, Problems> {
+        HostConfig::read(text, "wicket.toml", &Given::default())
+    }
+
     #[track_caller]
     fn refusal(text: &str) -> String {
-        HostConfig::read(text, "wicket.toml").expect_err("a refusal").to_string()
+        read(text).expect_err("a refusal").to_string()
     }
 
     #[test]
     fn an_empty_file_is_the_default_and_keys_change_it() {
-        assert_eq!(HostConfig::read("", "f").unwrap(), HostConfig::default());
+        assert_eq!(read("").unwrap(), HostConfig::default());
         let text = "listen = \"127.0.0.1:0\"\n[queue]\nlease = \"5s\"\n[wasm]\nmax_instances = 7\n";
-        let config = HostConfig::read(text, "f").unwrap();
+        let config = read(text).unwrap();
         assert_eq!(
             (config.top.listen.port(), config.queue.lease, config.wasm.max_instances),
             (0, Span::secs(5), 7)
@@ -325,9 +358,21 @@ mod tests {
 
     #[test]
     fn the_host_stays_on_loopback_until_told_otherwise() {
-        let config = HostConfig::read("listen = \"0.0.0.0:80\"", "f").unwrap();
-        assert!(config.check().unwrap_err().to_string().contains("allow_remote"));
-        HostConfig::read("listen = \"0.0.0.0:80\"\nallow_remote = true", "f").unwrap().check().unwrap();
+        let outside = "listen = \"0.0.0.0:80\"\n[http]\nheader_timeout = 1\n";
+        assert_eq!(
+            refusal(outside),
+            "wicket.toml:1:10: listen: 0.0.0.0:80 is reachable from outside this machine (set `allow_remote = true`, \
+             or give --allow-remote, if that is meant)\n\
+             wicket.toml:3:18: http.header_timeout: this is a duration like \"30s\", in quotes"
+        );
+        let outside = "listen = \"0.0.0.0:80\"";
+        read(&format!("{outside}\nallow_remote = true")).unwrap();
+        let given = |given| HostConfig::read(outside, "wicket.toml", &given);
+        given(Given { allow_remote: true, ..Given::default() }).unwrap();
+        given(Given { listen: "[::1]:0".parse().ok(), ..Given::default() }).unwrap();
+        let refused = given(Given { s3_listen: "10.0.0.1:0".parse().ok(), ..Given::default() }).unwrap_err();
+        let paths: Vec<_> = refused.items.iter().map(|item| item.path.as_str()).collect();
+        assert_eq!(paths, ["--s3-listen", "listen"]);
     }
 }
 

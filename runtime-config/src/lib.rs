@@ -13,7 +13,7 @@ mod problem;
 pub mod service;
 pub mod units;
 
-pub use host::{DrainSection, HostConfig, HttpSection, QueueSection, TopSection, WasmSection};
+pub use host::{DrainSection, Given, HostConfig, HttpSection, QueueSection, TopSection, WasmSection};
 pub use name::{BucketName, ModuleDigest, NameError, ObjectKey, ServiceName};
 pub use problem::{Problem, Problems};
 pub use service::{

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use wicket_config::{ModuleDigest, Service, ServiceName};
 use wicket_core::{Deployment, Secret, Timestamp};
 use wicket_store::{Part, StoreError, Tx};
@@ -41,10 +41,10 @@ fn refused(error: serde_json::Error) -> StoreError {
 /// The current version of every service.
 pub(super) fn load(db: &Connection) -> Result<Vec<Arc<Deployment>>, StoreError> {
     let mut query = db.prepare(
-        "SELECT v.version, v.definition, v.secrets FROM services s
+        "SELECT v.name, v.version, v.definition, v.secrets FROM services s
          JOIN service_versions v ON v.name = s.name AND v.version = s.current ORDER BY s.name",
     )?;
-    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows = query.query_map([], stored)?;
     rows.map(|row| read(row?).map(Arc::new)).collect()
 }
 
@@ -56,18 +56,44 @@ pub(super) fn version(
 ) -> Result<Option<Deployment>, StoreError> {
     let row = db
         .query_row(
-            "SELECT version, definition, secrets FROM service_versions WHERE name = ? AND version = ?",
+            "SELECT name, version, definition, secrets FROM service_versions WHERE name = ? AND version = ?",
             params![name.as_str(), version],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            stored,
         )
         .optional()?;
     row.map(read).transpose()
 }
 
-fn read((version, definition, secrets): (u32, String, String)) -> Result<Deployment, StoreError> {
-    let service: Service = serde_json::from_str(&definition).map_err(refused)?;
-    let secrets: BTreeMap<String, String> = serde_json::from_str(&secrets).map_err(refused)?;
+/// A version as its row has it: name, version, definition, secrets.
+type Stored = (String, u32, String, String);
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+}
+
+/// What is stored of a version makes no sense to this host.
+#[derive(Debug, thiserror::Error)]
+#[error("the {what} of service `{name}`, version {version}, cannot be read: line {line}, column {column}")]
+struct Unreadable {
+    what: &'static str,
+    name: String,
+    version: u32,
+    line: usize,
+    column: usize,
+}
+
+fn read((name, version, definition, secrets): Stored) -> Result<Deployment, StoreError> {
+    // Where and not what: the parser's own words may show a secret.
+    let unreadable = |what| {
+        let name = name.clone();
+        move |error: serde_json::Error| {
+            let (line, column) = (error.line(), error.column());
+            StoreError::refused(Unreadable { what, name, version, line, column })
+        }
+    };
+    let secrets: BTreeMap<String, String> = serde_json::from_str(&secrets).map_err(unreadable("secrets"))?;
     let secrets = secrets.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+    let service: Service = serde_json::from_str(&definition).map_err(unreadable("definition"))?;
     Ok(Deployment { service, version, secrets })
 }
 
@@ -158,4 +184,19 @@ pub(super) fn tokens(db: &Connection) -> Result<Vec<(ServiceName, Secret)>, Stor
         Ok((name.parse().map_err(StoreError::refused)?, Secret::new(token)))
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_no_secret_is_shown() {
+        let row = ("web".to_owned(), 3, "{}".to_owned(), "{}".to_owned());
+        let told = wicket_core::chain(&read(row).unwrap_err());
+        assert!(told.contains("the definition of service `web`, version 3, cannot be read"), "{told}");
+        let row = ("web".to_owned(), 3, "{}".to_owned(), "\"hunter2\"".to_owned());
+        let told = wicket_core::chain(&read(row).unwrap_err());
+        assert!(told.contains("the secrets of service `web`") && !told.contains("hunter2"), "{told}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use wicket_config::HostConfig;
+use wicket_config::{Given, HostConfig};
 
 use super::definitions::{self, Defined};
 use super::out::Out;
@@ -67,8 +67,7 @@ fn found(one: Defined) -> Found {
 }
 
 fn operators_file(file: &Path, json: bool, out: &mut Out) -> anyhow::Result<Exit> {
-    let config = HostConfig::load(file)?;
-    config.check()?;
+    let config = HostConfig::load(Some(file), &Given::default())?;
     if json {
         let top = &config.top;
         out.json(&serde_json::json!({ "listen": top.listen, "s3_listen": top.s3_listen, "data": top.data }))?;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
-use wicket_config::HostConfig;
+use wicket_config::{Given, HostConfig};
 
 use super::outcome::{Complaint, Exit};
 use crate::app::{self, ServeOptions};
@@ -35,20 +35,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
-    let mut config = match &args.config {
-        Some(file) => HostConfig::load(file)?,
-        None => HostConfig::default(),
-    };
-    let top = &mut config.top;
-    top.listen = args.listen.unwrap_or(top.listen);
-    top.s3_listen = args.s3_listen.unwrap_or(top.s3_listen);
-    top.allow_remote |= args.allow_remote;
-    let data = args.data.or_else(|| top.data.clone()).or_else(env::default_data).ok_or_else(|| {
+    let given = Given { listen: args.listen, s3_listen: args.s3_listen, allow_remote: args.allow_remote };
+    let config = HostConfig::load(args.config.as_deref(), &given)?;
+    let data = args.data.or_else(|| config.top.data.clone()).or_else(env::default_data).ok_or_else(|| {
         Complaint::new(Exit::Usage, "there is no data folder, and no home to make one in")
             .help("choose one with --data")
-    })?;
-    config.check().map_err(|problems| {
-        Complaint::new(Exit::BadFile, problems.to_string()).help("--allow-remote says that it is meant")
     })?;
     log()?;
     app::serve(config, data, ServeOptions { json: args.json })?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{DrainSection, HostConfig, HttpSection, QueueSection, Section, TopSection, WasmSection};
+use super::{DrainSection, Given, HostConfig, HttpSection, QueueSection, Section, TopSection, WasmSection};
 
 const DOCS: &str = include_str!("../../../docs/wicket-toml.md");
 
@@ -32,7 +32,10 @@ fn every_key_is_documented_and_no_other() {
 fn the_documented_file_has_every_key_with_its_default() {
     let (_, after) = DOCS.split_once("```toml\n").unwrap();
     let text = after.split("```").next().unwrap();
-    assert_eq!(HostConfig::read(text, "docs/wicket-toml.md").unwrap(), HostConfig::default());
+    assert_eq!(
+        HostConfig::read(text, "docs/wicket-toml.md", &Given::default()).unwrap(),
+        HostConfig::default()
+    );
     for key in keys() {
         let key = key.rsplit('.').next().unwrap();
         let there = text.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));
@@ -44,6 +47,7 @@ fn the_documented_file_has_every_key_with_its_default() {
 fn shown_mistakes_are_told_so() {
     let (_, after) = DOCS.split_once("```text\n").unwrap();
     let shown = after.split("```").next().unwrap().trim();
-    let told = HostConfig::read("lisen = 1\n[http]\nwrite_timeout = 30\n", "wicket.toml").unwrap_err();
+    let told = HostConfig::read("lisen = 1\n[http]\nwrite_timeout = 30\n", "wicket.toml", &Given::default())
+        .unwrap_err();
     assert_eq!(told.to_string(), shown);
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 use wicket_config::ServiceName;
-use wicket_core::{AttemptRecord, EventId, InvocationId, Log, Receipt, State, Timestamp, Trigger};
+use wicket_core::{AttemptRecord, EventId, InvocationId, Log, Receipt, State, Timestamp, Trigger, Usage};
 use wicket_store::StoreError;
 
 use super::stored::{Id, RECEIPT, column, json, state, trigger, trigger_name};
@@ -22,15 +22,25 @@ const SPAN: u64 = 10_000;
 /// The packs whose calls may be the one with this id.
 pub(super) const AROUND: &str = "WHERE state = 5 AND id BETWEEN ?1 AND ?2 ORDER BY id";
 
-/// A call, without what it shares with its pack.
+/// A call, without what it shares with its pack. Times are in microseconds since 1970, which is quicker to write than a
+/// date: there are thousands in a second.
 #[derive(Debug, Serialize, Deserialize)]
 struct Call {
     id: InvocationId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
-    accepted: Timestamp,
-    finished: Timestamp,
-    attempts: Vec<AttemptRecord>,
+    accepted: i64,
+    finished: i64,
+    started: i64,
+    version: u32,
+    executor: String,
+    queue_us: u64,
+    startup_us: u64,
+    cpu_us: u64,
+    wall_us: u64,
+    peak_memory: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    status: Option<i32>,
 }
 
 /// A pack, ready to be stored.
@@ -78,15 +88,8 @@ pub(super) fn pack(calls: Vec<(Receipt, Log)>) -> Result<Packed, StoreError> {
         let (Some(first), Some(last)) = (ids().min(), ids().max()) else { continue };
         let accepted = group.iter().map(|receipt| receipt.accepted).min().unwrap_or(Timestamp(0));
         let finished = group.iter().filter_map(|receipt| receipt.finished).max().unwrap_or(accepted);
-        let call = |receipt: Receipt| Call {
-            id: receipt.id,
-            subject: receipt.subject,
-            accepted: receipt.accepted,
-            finished: receipt.finished.unwrap_or(receipt.accepted),
-            attempts: receipt.attempts,
-        };
         let n = group.len();
-        let calls = json(&group.into_iter().map(call).collect::<Vec<_>>())?;
+        let calls = json(&group.into_iter().filter_map(Call::of).collect::<Vec<_>>())?;
         packs.push(Pack { service, trigger, source, first, last, accepted, finished, n, calls });
     }
     Ok(Packed { packs, single })
@@ -94,7 +97,8 @@ pub(super) fn pack(calls: Vec<(Receipt, Log)>) -> Result<Packed, StoreError> {
 
 fn plain(receipt: &Receipt, log: &Log) -> bool {
     let id = receipt.id.to_string();
-    receipt.state == State::Succeeded
+    let once = matches!(receipt.attempts.as_slice(), [one] if one.number == 1 && one.failure.is_none());
+    once && receipt.state == State::Succeeded
         && receipt.finished.is_some()
         && *log == Log::default()
         && receipt.event.0 == id
@@ -105,6 +109,59 @@ fn plain(receipt: &Receipt, log: &Log) -> bool {
 fn millis(id: InvocationId) -> u64 {
     let [a, b, c, d, e, f, ..] = id.bytes();
     u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+}
+
+impl Call {
+    fn of(receipt: Receipt) -> Option<Self> {
+        let attempt = receipt.attempts.into_iter().next()?;
+        let Usage { startup_us, cpu_us, wall_us, peak_memory, bytes_in, bytes_out } = attempt.usage;
+        Some(Self {
+            id: receipt.id,
+            subject: receipt.subject,
+            accepted: receipt.accepted.0,
+            finished: receipt.finished?.0,
+            started: attempt.started.0,
+            version: attempt.version,
+            executor: attempt.executor,
+            queue_us: attempt.queue_us,
+            startup_us,
+            cpu_us,
+            wall_us,
+            peak_memory,
+            bytes_in,
+            bytes_out,
+            status: attempt.status,
+        })
+    }
+
+    fn receipt(self, service: &ServiceName, trigger: Trigger, source: &str) -> Receipt {
+        let Self { startup_us, cpu_us, wall_us, peak_memory, bytes_in, bytes_out, .. } = self;
+        let attempt = AttemptRecord {
+            number: 1,
+            version: self.version,
+            executor: self.executor,
+            started: Timestamp(self.started),
+            queue_us: self.queue_us,
+            usage: Usage { startup_us, cpu_us, wall_us, peak_memory, bytes_in, bytes_out },
+            status: self.status,
+            failure: None,
+        };
+        let event = EventId(self.id.to_string());
+        Receipt {
+            id: self.id,
+            service: service.clone(),
+            trigger,
+            origin: event.clone(),
+            event,
+            source: source.to_owned(),
+            subject: self.subject,
+            state: State::Succeeded,
+            accepted: Timestamp(self.accepted),
+            finished: Some(Timestamp(self.finished)),
+            due: None,
+            attempts: vec![attempt],
+        }
+    }
 }
 
 impl Pack {
@@ -136,24 +193,7 @@ pub(super) fn unpack(row: &Row<'_>) -> rusqlite::Result<Vec<Receipt>> {
     let trigger = column(row, 2, trigger)?;
     let source: String = row.get(4)?;
     let calls: Vec<Call> = column(row, 11, |text| serde_json::from_str(text))?;
-    let receipt = |call: Call| {
-        let event = EventId(call.id.to_string());
-        Receipt {
-            id: call.id,
-            service: service.clone(),
-            trigger,
-            origin: event.clone(),
-            event,
-            source: source.clone(),
-            subject: call.subject,
-            state: State::Succeeded,
-            accepted: call.accepted,
-            finished: Some(call.finished),
-            due: None,
-            attempts: call.attempts,
-        }
-    };
-    Ok(calls.into_iter().map(receipt).collect())
+    Ok(calls.into_iter().map(|call| call.receipt(&service, trigger, &source)).collect())
 }
 
 /// A call that is in a pack, and the number of the pack's row.
