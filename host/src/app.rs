@@ -73,6 +73,7 @@ async fn run(config: HostConfig, data: PathBuf, options: ServeOptions) -> anyhow
 
     opened.data_dir.write_host_file(&addresses)?;
     say(&addresses, &opened.data_dir, options)?;
+    node.tasks.spawn(sweep(node.clone()));
 
     signals.wait().await;
     tracing::info!("draining");
@@ -141,6 +142,16 @@ fn say(addresses: &Addresses, data_dir: &data_dir::DataDir, options: ServeOption
         writeln!(out, "S3 keys       in {}", data_dir.file(S3_KEYS_FILE).display())?;
     }
     out.flush()
+}
+
+/// Looks for what an earlier process left half done.
+async fn sweep(node: Arc<Node>) {
+    tokio::select! {
+        () = node.stop.cancelled() => {}
+        swept = node.buckets.sweep() => if let Err(error) = swept {
+            tracing::warn!(error = chain(&error), "what an earlier process left in the buckets was not removed");
+        }
+    }
 }
 
 async fn housekeeping(node: Arc<Node>) {

@@ -50,7 +50,10 @@ pub(crate) fn demo(options: &Options) -> anyhow::Result<()> {
     say::step("functions", || guests::build(&guests::Options::default()))?;
     let program = match &options.wicket {
         Some(program) => std::path::absolute(program)?,
-        None => say::step("the host (the first build takes 5 to 15 minutes, later ones seconds)", build)?,
+        None => say::step(
+            "the host (the first build takes 10 to 20 minutes on two cores, later ones seconds)",
+            build,
+        )?,
     };
     let mut host = Host::start(&program, &dir)?;
     say::line(&format!("==> a host with an empty folder: HTTP on {}, S3 on {}", host.http, host.s3));

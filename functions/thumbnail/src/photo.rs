@@ -42,7 +42,8 @@ fn decode(photo: &Path) -> Result<(DynamicImage, Orientation, Option<Vec<u8>>), 
     if !matches!(reader.format(), Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) {
         return Err("it is no JPEG, PNG or WebP".to_owned());
     }
-    let broken = |error: image::ImageError| format!("cannot decode it: {error}");
+    // Some of its words end a line.
+    let broken = |error: image::ImageError| format!("cannot decode it: {}", error.to_string().trim_end());
     let mut decoder = reader.into_decoder().map_err(broken)?;
     if decoder.total_bytes() > LARGEST {
         let (width, height) = decoder.dimensions();

@@ -12,7 +12,7 @@ use wicket_buckets::{Keys, LocalBuckets};
 use wicket_config::{HostConfig, WasmSection};
 use wicket_queue::SqliteQueue;
 use wicket_store::Store;
-use wicket_wasm::{WasmConfig, WasmExecutor};
+use wicket_wasm::{WasmConfig, WasmEngine, WasmExecutor};
 
 use super::data_dir::DataDir;
 use crate::auth::Credentials;
@@ -32,6 +32,9 @@ pub(super) struct Opened {
 
 /// Opens a node on its data folder. Nothing listens and nothing runs yet.
 pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Opened> {
+    // It takes as long as all the rest, and touches nothing of the folder.
+    let (max_instances, max_memory) = (config.wasm.max_instances, config.wasm.max_memory);
+    let engine = tokio::task::spawn_blocking(move || WasmEngine::start(max_instances, max_memory));
     let data_dir = DataDir::open(data)?;
     let parts = [catalog::PART, wicket_queue::PART, wicket_buckets::PART];
     // The store's lock comes first: two hosts on one folder must not touch anything else of it.
@@ -39,9 +42,6 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
     let work = data_dir.fresh_work()?;
     let credentials = credentials(&data_dir)?;
 
-    // Each of the two takes milliseconds: side by side.
-    let wasm = wasm_config(&config.wasm, &data_dir)?;
-    let wasm = tokio::task::spawn_blocking(move || WasmExecutor::start(wasm));
     let table = TableCell::default();
     let announcer = Announcer::new(table.clone());
     let buckets = LocalBuckets::open(store.clone(), &data_dir.file("objects"), announcer.clone())
@@ -53,7 +53,9 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
     if cut_off > 0 {
         tracing::info!(cut_off, "attempts that ended with an earlier process are made again");
     }
-    let wasm = wasm.await?.context("the wasm executor")?;
+    let engine = engine.await?.context("the wasm engine")?;
+    let wasm =
+        WasmExecutor::on(engine, wasm_config(&config.wasm, &data_dir)?).context("the wasm executor")?;
     let catalog =
         Catalog::open(table, store.clone(), buckets.clone(), wasm.clone()).await.context("the catalog")?;
     let (recorder, recording) = Recorder::new(queue.clone());

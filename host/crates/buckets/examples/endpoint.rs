@@ -27,6 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&folder)?;
     let store = Store::open(&folder.join("wicket.db"), &[PART])?;
     let buckets = LocalBuckets::open(store.clone(), &folder.join("objects"), Arc::new(Nobody)).await?;
+    buckets.sweep().await?;
     let listener = tokio::net::TcpListener::bind(address).await?;
     writeln!(std::io::stdout(), "http://{}", listener.local_addr()?)?;
     let stop = CancellationToken::new();

@@ -12,6 +12,8 @@ pub(crate) struct Files {
     dir: PathBuf,
     /// Files that are being read, and those that are about to go.
     held: Mutex<HashMap<String, Held>>,
+    /// Names given out by this process until the sweep is over: their rows may be on their way.
+    fresh: Mutex<Option<HashSet<String>>>,
     /// Names for the thread that unlinks: the store's writer must not wait for a large file to go.
     unlink: mpsc::Sender<String>,
 }
@@ -49,7 +51,8 @@ impl Files {
             File::open(made)?.sync_all()?;
         }
         let (unlink, doomed) = mpsc::channel();
-        let files = Arc::new(Self { dir: dir.to_owned(), held: Mutex::default(), unlink });
+        let fresh = Mutex::new(Some(HashSet::new()));
+        let files = Arc::new(Self { dir: dir.to_owned(), held: Mutex::default(), fresh, unlink });
         let weak = Arc::downgrade(&files);
         // It ends with `files`; what was left then is work for the next start's sweep.
         std::thread::Builder::new()
@@ -61,8 +64,22 @@ impl Files {
     /// A new file's name and path.
     pub(crate) fn new_name(&self) -> (String, PathBuf) {
         let name = hex::encode(rand::random::<[u8; 16]>());
+        if let Some(fresh) = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            fresh.insert(name.clone());
+        }
         let path = self.path(&name);
         (name, path)
+    }
+
+    /// Whether this name was given out since the start; not to be asked after [`Files::swept`].
+    pub(crate) fn is_fresh(&self, name: &str) -> bool {
+        let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.as_ref().is_none_or(|fresh| fresh.contains(name))
+    }
+
+    /// All that an earlier process left has been looked at.
+    pub(crate) fn swept(&self) {
+        *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn path(&self, name: &str) -> PathBuf {

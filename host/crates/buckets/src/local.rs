@@ -28,7 +28,8 @@ pub struct LocalBuckets {
 }
 
 impl LocalBuckets {
-    /// Opens the buckets whose bytes are in `dir`, and removes what an earlier process left half done.
+    /// Opens the buckets whose bytes are in `dir`. What an earlier process left half done stays until
+    /// [`LocalBuckets::sweep`].
     pub async fn open(
         store: Store,
         dir: &Path,
@@ -38,9 +39,7 @@ impl LocalBuckets {
         let opened = tokio::task::spawn_blocking(move || Files::open(&dir)).await;
         let files =
             opened.map_err(std::io::Error::other).and_then(|opened| opened).map_err(BucketError::file)?;
-        let buckets = Arc::new(Self { store, files, announce });
-        buckets.sweep().await?;
-        Ok(buckets)
+        Ok(Arc::new(Self { store, files, announce }))
     }
 
     /// Makes a bucket; false when it was there.
@@ -245,23 +244,24 @@ impl LocalBuckets {
         }
     }
 
-    /// Removes files that no row names, and uploads that nobody will complete.
-    async fn sweep(&self) -> Result<(), BucketError> {
+    /// Removes uploads that nobody will complete, and files of an earlier process that no row names. To be called once
+    /// after opening; the buckets can be used meanwhile.
+    pub async fn sweep(&self) -> Result<(), BucketError> {
         // The files of uploads given up here are found below.
         self.store.write(|tx| multipart::give_up(tx, i64::MAX).map(drop)).await?;
-        // In one read: the host starts, and 256 hops between threads would be most of the time that this takes.
-        let files = self.files.clone();
-        let swept = self.store.read(move |db| {
-            for shard in 0..=255u8 {
+        for shard in 0..=255u8 {
+            let files = self.files.clone();
+            let swept = self.store.read(move |db| {
                 for name in files.names(shard).map_err(StoreError::refused)? {
-                    if name.len() == 32 && !index::is_used(db, &name)? {
+                    if name.len() == 32 && !files.is_fresh(&name) && !index::is_used(db, &name)? {
                         files.remove(&name);
                     }
                 }
-            }
-            Ok(())
-        });
-        swept.await?;
+                Ok(())
+            });
+            swept.await?;
+        }
+        self.files.swept();
         Ok(())
     }
 }

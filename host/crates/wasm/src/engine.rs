@@ -7,7 +7,9 @@ use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
 };
 
-use crate::{WasmConfig, WasmError};
+use wicket_config::ByteSize;
+
+use crate::WasmError;
 
 /// Wasm's stack; deeper recursion is the stack limit.
 const WASM_STACK: usize = 512 << 10;
@@ -89,14 +91,18 @@ pub(crate) fn compatibility(engine: &Engine) -> String {
 
 impl Machine {
     /// The largest pool this machine has the address space for, else instances on demand.
-    pub(crate) fn start(config: &WasmConfig, concurrent: bool) -> Result<Self, WasmError> {
+    pub(crate) fn start(
+        max_instances: u32,
+        max_memory: ByteSize,
+        concurrent: bool,
+    ) -> Result<Self, WasmError> {
         let mut why = None;
-        let wanted = config.max_instances.max(1);
+        let wanted = max_instances.max(1);
         for (instances, tuning) in
             [(wanted, FULL), (wanted.min(100), FULL), (wanted.min(100), SMALL), (wanted.min(16), SMALL)]
         {
             let tuning = Tuning { concurrent, ..tuning };
-            let (settings, pagemap_scan) = pooled(instances, tuning, config);
+            let (settings, pagemap_scan) = pooled(instances, tuning, max_memory);
             match Engine::new(&settings) {
                 Ok(engine) => {
                     let pool =
@@ -118,7 +124,7 @@ impl Machine {
     }
 }
 
-fn pooled(instances: u32, tuning: Tuning, config: &WasmConfig) -> (Config, bool) {
+fn pooled(instances: u32, tuning: Tuning, max_memory: ByteSize) -> (Config, bool) {
     let mut pool = PoolingAllocationConfig::new();
     // A component is made of several core instances, and some bring several tables.
     pool.total_component_instances(instances)
@@ -136,9 +142,7 @@ fn pooled(instances: u32, tuning: Tuning, config: &WasmConfig) -> (Config, bool)
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
         .table_elements(TABLE_ROOM)
-        .max_memory_size(
-            config.max_memory.as_usize().min(usize::try_from(tuning.reservation).unwrap_or(usize::MAX)),
-        )
+        .max_memory_size(max_memory.as_usize().min(usize::try_from(tuning.reservation).unwrap_or(usize::MAX)))
         .linear_memory_keep_resident(KEEP_MEMORY)
         .table_keep_resident(KEEP_TABLE)
         .async_stack_keep_resident(KEEP_STACK)

@@ -11,7 +11,7 @@ use wicket_config::{ByteSize, ModuleDigest, Service};
 use wicket_core::{Attempt, ByteStream, Executor, Failure, Limit, Report, Usage, chain};
 
 use crate::engine::PoolInfo;
-use crate::library::{Code, Library, Loaded};
+use crate::library::{Code, Library, Loaded, WasmEngine};
 use crate::shapes::http::{HttpCall, Shelf};
 use crate::shapes::{command, event, http};
 use crate::ticker::Ticker;
@@ -52,7 +52,12 @@ impl WasmExecutor {
     /// Starts the engine and the epoch thread. Where the machine has no room for the pool that was asked for it
     /// takes a smaller one, and says so in the log and in [`WasmExecutor::stats`].
     pub fn start(config: WasmConfig) -> Result<Arc<Self>, WasmError> {
-        let library = Library::open(config.clone())?;
+        Self::on(WasmEngine::start(config.max_instances, config.max_memory)?, config)
+    }
+
+    /// The same on an engine that was started before with what `config` says of it.
+    pub fn on(engine: WasmEngine, config: WasmConfig) -> Result<Arc<Self>, WasmError> {
+        let library = Library::open(engine, config.clone())?;
         let pool = library.pool();
         match &pool.fallback {
             Some(why) => tracing::warn!(instances = pool.instances, why, "wasm runs with a smaller pool"),

@@ -29,6 +29,7 @@ pub use engine::PoolInfo;
 pub use error::{ModuleError, WasmError};
 pub use executor::{WasmExecutor, WasmStats};
 pub use inspect::{ModuleInfo, Shape, Wasi, inspect};
+pub use library::WasmEngine;
 pub use modules::StoredModule;
 pub use shapes::http::HttpCall;
 

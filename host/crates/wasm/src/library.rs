@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::p3::bindings::CommandPre as CommandPre03;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
-use wicket_config::ModuleDigest;
+use wicket_config::{ByteSize, ModuleDigest};
 use wicket_core::chain;
 
 use crate::cache::{Artefact, Cache};
@@ -75,7 +75,33 @@ impl Kind {
     }
 }
 
-/// An engine, what components link to on it, and what was compiled for it.
+/// An engine with its pool, and what guests link to on it. Starting one takes milliseconds and touches no file.
+pub struct WasmEngine {
+    machine: Machine,
+    components: Linker<State>,
+}
+
+impl std::fmt::Debug for WasmEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WasmEngine").field("pool", &self.machine.pool).finish_non_exhaustive()
+    }
+}
+
+impl WasmEngine {
+    /// Starts the engine that most guests run on, with a pool of so many instances whose memories may have so much;
+    /// both as [`WasmConfig`] has them.
+    pub fn start(max_instances: u32, max_memory: ByteSize) -> Result<Self, WasmError> {
+        Self::of(max_instances, max_memory, false)
+    }
+
+    fn of(max_instances: u32, max_memory: ByteSize, concurrent: bool) -> Result<Self, WasmError> {
+        let machine = Machine::start(max_instances, max_memory, concurrent)?;
+        let components = linker::component(&machine.engine).map_err(WasmError::Engine)?;
+        Ok(Self { machine, components })
+    }
+}
+
+/// An engine, and what was compiled for it.
 struct Side {
     machine: Machine,
     components: Linker<State>,
@@ -83,11 +109,10 @@ struct Side {
 }
 
 impl Side {
-    fn start(config: &WasmConfig, concurrent: bool) -> Result<Self, WasmError> {
-        let machine = Machine::start(config, concurrent)?;
+    fn new(engine: WasmEngine, config: &WasmConfig) -> Result<Self, WasmError> {
+        let WasmEngine { machine, components } = engine;
         let folder = |source| WasmError::Folder { path: config.cache_dir.clone(), source };
         let cache = Cache::open(&config.cache_dir, config.cache_key, compatibility(&machine.engine));
-        let components = linker::component(&machine.engine).map_err(WasmError::Engine)?;
         Ok(Self { machine, components, cache: cache.map_err(folder)? })
     }
 }
@@ -111,13 +136,13 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    pub(crate) fn open(config: WasmConfig) -> Result<Self, WasmError> {
+    pub(crate) fn open(engine: WasmEngine, config: WasmConfig) -> Result<Self, WasmError> {
         let folder = |path: &std::path::Path| {
             let path = path.to_owned();
             move |source| WasmError::Folder { path, source }
         };
         std::fs::create_dir_all(&config.modules_dir).map_err(folder(&config.modules_dir))?;
-        let plain = Side::start(&config, false)?;
+        let plain = Side::new(engine, &config)?;
         for dir in [&config.modules_dir, &config.cache_dir] {
             remove_drafts(dir).map_err(folder(dir))?;
         }
@@ -149,7 +174,8 @@ impl Library {
         if let Some(side) = self.concurrent.get() {
             return Ok(side);
         }
-        let started = Side::start(&self.config, true);
+        let engine = WasmEngine::of(self.config.max_instances, self.config.max_memory, true);
+        let started = engine.and_then(|engine| Side::new(engine, &self.config));
         let started = started.map_err(|error| ModuleError::Compile(chain(&error)))?;
         // Of two that start it at once, one throws its own away.
         let side = self.concurrent.get_or_init(|| Arc::new(started));

@@ -31,6 +31,7 @@ impl Announce for Table {
 async fn open(folder: &Path) -> (Store, Arc<LocalBuckets>) {
     let store = Store::open(&folder.join("wicket.db"), &[PART, EVENTS]).unwrap();
     let buckets = LocalBuckets::open(store.clone(), &folder.join("objects"), Arc::new(Table)).await.unwrap();
+    buckets.sweep().await.unwrap();
     (store, buckets)
 }
 

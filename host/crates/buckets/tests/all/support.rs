@@ -88,6 +88,7 @@ impl Endpoint {
         let recorder = Arc::new(Recorder::default());
         let objects = folder.path().join("objects");
         let buckets = LocalBuckets::open(store.clone(), &objects, recorder.clone()).await.unwrap();
+        buckets.sweep().await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
