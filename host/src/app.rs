@@ -71,7 +71,10 @@ async fn run(config: HostConfig, data: PathBuf, options: ServeOptions) -> anyhow
     recording.spawn(opened.recording);
     recording.close();
 
-    opened.data_dir.write_host_file(&addresses)?;
+    if let Err(error) = opened.data_dir.write_host_file(&addresses) {
+        let error = format!("{error:#}");
+        tracing::warn!(error, "commands will not find this host by its data folder: give them --endpoint");
+    }
     say(&addresses, &opened.data_dir, options)?;
     node.tasks.spawn(sweep(node.clone()));
 
@@ -170,6 +173,7 @@ async fn housekeeping(node: Arc<Node>) {
         if let Err(error) = node.settle_orphans().await {
             tracing::warn!(error = chain(&error), "what waits for nobody could not be looked after");
         }
+        node.store.keep_reserve();
         match node.queue.prune(keep).await {
             Ok(0) => {}
             Ok(n_invocations) => tracing::debug!(n_invocations, "old receipts forgotten"),

@@ -255,7 +255,7 @@ impl Catalog {
         }
         let wanted = name.clone();
         self.store
-            .write(move |tx| record::delete(tx, &wanted))
+            .write_freeing(move |tx| record::delete(tx, &wanted))
             .await
             .map_err(|source| ApplyError::Store(name.clone(), source))?;
         let rest = table.deployments.values().filter(|d| d.service.name != *name).cloned().collect();

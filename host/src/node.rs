@@ -221,6 +221,12 @@ impl Node {
 }
 
 impl Node {
+    /// The queue, once it has the receipts of all calls that were answered.
+    pub(crate) async fn receipts(&self) -> &SqliteQueue {
+        self.recorder.flush().await;
+        &self.queue
+    }
+
     /// To be called after invocations of these services were queued: one that was removed just then has nobody who
     /// would look at them, so they become dead letters as all that waited for it.
     pub(crate) async fn bury_orphans(&self, services: &BTreeSet<ServiceName>) -> Result<(), QueueError> {

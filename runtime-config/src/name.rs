@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Too short or too long.
-    #[error("a {what} has {min} to {max} bytes, this one has {got}")]
+    #[error("{what} has {min} to {max} bytes, this one has {got}")]
     Length {
         /// What was being named.
         what: &'static str,
@@ -21,7 +21,7 @@ pub enum NameError {
         got: usize,
     },
     /// A byte or a place that the rules do not allow.
-    #[error("a {what} {rule}, `{shown}` does not")]
+    #[error("{what} {rule}: `{shown}` is none")]
     Rule {
         /// What was being named.
         what: &'static str,
@@ -89,10 +89,10 @@ name! {
 impl FromStr for ServiceName {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
-        length("service name", 1, 39, text)?;
+        length("a service name", 1, 39, text)?;
         let inner = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !inner || text.starts_with('-') || text.ends_with('-') {
-            return Err(rule("service name", "is made of a-z, 0-9 and inner dashes", text));
+            return Err(rule("a service name", "is made of a-z, 0-9 and inner dashes", text));
         }
         Ok(Self(text.into()))
     }
@@ -106,22 +106,23 @@ name! {
 impl FromStr for BucketName {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
-        length("bucket name", 3, 63, text)?;
+        length("a bucket name", 3, 63, text)?;
         let edge = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let bytes = text.as_bytes();
         let legal = bytes.iter().all(|&b| edge(b) || b == b'-' || b == b'.');
         if !legal || !edge(bytes[0]) || !edge(bytes[bytes.len() - 1]) || text.contains("..") {
-            return Err(rule("bucket name", "is made of a-z, 0-9, inner dashes and single dots", text));
+            return Err(rule("a bucket name", "is made of a-z, 0-9, inner dashes and single dots", text));
         }
         if text.parse::<std::net::Ipv4Addr>().is_ok() {
-            return Err(rule("bucket name", "does not look like an address", text));
+            return Err(rule("a bucket name", "does not look like an address", text));
         }
         Ok(Self(text.into()))
     }
 }
 
 name! {
-    /// An object's key: 1 to 1,024 bytes of UTF-8 without NUL. Nothing else is refused: a key is not a path.
+    /// An object's key: 1 to 1,024 bytes of UTF-8. Refused is what no listing could show: XML has no control
+    /// characters but tab and line feed. All else is fine: a key is not a path.
     ObjectKey
 }
 
@@ -148,12 +149,16 @@ impl ObjectKey {
 impl FromStr for ObjectKey {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
-        length("object key", 1, 1024, text)?;
-        if text.contains('\0') {
-            return Err(rule("object key", "has no NUL byte", text));
+        length("an object key", 1, 1024, text)?;
+        if text.chars().any(in_no_xml) {
+            return Err(rule("an object key", "has no control characters but tab and line feed", text));
         }
         Ok(Self(text.into()))
     }
+}
+
+fn in_no_xml(c: char) -> bool {
+    matches!(c, '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
 name! {
@@ -165,9 +170,9 @@ impl FromStr for ModuleDigest {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
         let hex = text.strip_prefix("sha256:").unwrap_or(text);
-        length("module digest", 64, 64, hex)?;
+        length("a module digest", 64, 64, hex)?;
         if !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(rule("module digest", "is lower-case hex", hex));
+            return Err(rule("a module digest", "is lower-case hex", hex));
         }
         Ok(Self(hex.into()))
     }
@@ -211,7 +216,10 @@ mod tests {
         for (text, name) in [("a/..", "object"), ("..", "object"), ("a/", "object"), ("a b+c", "a b+c")] {
             assert_eq!(text.parse::<ObjectKey>().unwrap().file_name(), name);
         }
-        assert!(refusal::<ObjectKey>("a\0b").contains("NUL"));
+        assert!("tab\tand line\nfeed".parse::<ObjectKey>().is_ok());
+        for text in ["a\0b", "a\u{1}b", "a\rb", "a\u{ffff}b"] {
+            assert!(refusal::<ObjectKey>(text).starts_with("an object key has no control"), "{text:?}");
+        }
         assert!(refusal::<ObjectKey>(&"k".repeat(1025)).contains("1025"));
     }
 }

@@ -78,3 +78,22 @@ async fn a_full_disk_acknowledges_nothing_says_why_and_recovers_when_there_is_ro
     }
     assert_eq!(result("in/large").await, None, "it was refused");
 }
+
+#[tokio::test]
+async fn what_fills_the_disk_can_be_removed_through_the_host() {
+    let host = TestHost::with(Setup { disk: Some(24 << 20), ..Setup::default() });
+    host.apply("- node:\n    name: hello\n    wasm: {guest:hello}\n    http: { path: /hello }");
+    host.buckets().create_bucket().bucket("bench").send().await.expect("a bucket");
+    host.put("bench", "one", vec![1; 1 << 20]).await;
+    host.put("bench", "two", vec![2; 1 << 20]).await;
+    ballast(&host);
+    let client = host.buckets();
+    let put = async |key: &str| {
+        client.put_object().bucket("bench").key(key).body(ByteStream::from(vec![7; 100_000])).send().await
+    };
+    assert!(put("three").await.is_err(), "there is no room");
+    client.delete_object().bucket("bench").key("one").send().await.expect("it goes");
+    until("what was freed is used", Duration::from_secs(30), async || put("three").await.ok()).await;
+
+    host.wicket(&["rm", "hello"]);
+}

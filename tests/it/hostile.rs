@@ -248,6 +248,21 @@ async fn hostile_functions_of_every_shape_end_at_every_limit_when_events_start_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_kept_is_bounded_whatever_the_limit() {
+    let host = TestHost::start();
+    host.apply("- node:\n    name: web\n    wasm: {guest:hostile-http}\n    retry: { attempts: 3 }");
+    let run = host.admin(Method::POST, "/run/web", "flood").await;
+    assert_eq!(run.status, StatusCode::BAD_GATEWAY, "{}", run.text());
+    let job = host.admin(Method::POST, "/job/web", "flood").await.json();
+    for id in [run.invocation(), job["id"].as_str().expect("an id")] {
+        let receipt = host.receipt(id).await;
+        assert_eq!(failure(&receipt), "output", "{receipt}");
+        let attempts = receipt["attempts"].as_array().expect("attempts");
+        assert!(attempts[0]["failure"].to_string().contains("8MiB"), "{receipt}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tables_and_start_functions_have_limits_too() {
     let (host, _silent) = start("").await;
     let wasi = |body: &str| format!(r#"(module (memory (export "memory") 1) {body})"#);

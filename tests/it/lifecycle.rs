@@ -95,6 +95,28 @@ fn two_hosts_never_share_a_folder() {
 }
 
 #[tokio::test]
+async fn a_folder_that_lost_its_database_keeps_its_objects() {
+    let mut host = TestHost::start();
+    host.buckets().create_bucket().bucket("photos").send().await.expect("a bucket");
+    host.put("photos", "large", vec![7; 200_000]).await;
+    host.terminate();
+    let data = host.data();
+    let db = data.join("wicket.db");
+    let kept = host.scratch().join("kept.db");
+    std::fs::rename(&db, &kept).expect("the host is gone");
+    for empty in [false, true] {
+        if empty {
+            std::fs::write(&db, "").expect("writable");
+        }
+        let (_, said) = refused(&["--data", data.to_str().expect("text")]);
+        assert!(said.contains("wicket.db") && said.contains("restore"), "{said}");
+    }
+    std::fs::rename(&kept, &db).expect("it is there");
+    let host = host.restart();
+    assert_eq!(host.object("photos", "large").await.map(|bytes| bytes.len()), Some(200_000));
+}
+
+#[tokio::test]
 async fn sigterm_lets_what_runs_end_and_gives_back_what_does_not() {
     let service = |ms: u32| {
         format!(

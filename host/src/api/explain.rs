@@ -57,8 +57,8 @@ pub(super) async fn happened(
     State(node): State<Arc<Node>>,
     Named(id): Named<InvocationId>,
 ) -> Result<Json<ExplainView>, ApiError> {
-    let receipt = node.queue.receipt(id).await?.ok_or_else(|| invocations::unknown(id))?;
-    let event = node.queue.event(id).await?.ok_or_else(|| no_event(id))?;
+    let receipt = node.receipts().await.receipt(id).await?.ok_or_else(|| invocations::unknown(id))?;
+    let event = node.receipts().await.event(id).await?.ok_or_else(|| no_event(id))?;
     answer(&node, event, Some(receipt)).await
 }
 
@@ -93,7 +93,7 @@ fn of_object(asked: ExplainObject) -> Result<Event, ApiError> {
 async fn started(node: &Node, event: &Event) -> Result<Option<Receipt>, ApiError> {
     for service in node.catalog.table().deployments.keys() {
         let id = InvocationId::derive(service, &event.source, &event.id);
-        if let Some(receipt) = node.queue.receipt(id).await? {
+        if let Some(receipt) = node.receipts().await.receipt(id).await? {
             return Ok(Some(receipt));
         }
     }
@@ -106,7 +106,7 @@ async fn touched(node: &Node, event: &Event) -> Result<Option<Receipt>, ApiError
     let mut newest: Option<Receipt> = None;
     for route in table.router.explain(event).into_iter().filter(|route| route.matches) {
         let filter = Filter { service: Some(route.service), limit: MAX_PAGE, ..Filter::default() };
-        let mut receipts = node.queue.list(&filter).await?.into_iter();
+        let mut receipts = node.receipts().await.list(&filter).await?.into_iter();
         let found =
             receipts.find(|receipt| receipt.source == event.source && receipt.subject == event.subject);
         if found.as_ref().map(|receipt| receipt.accepted) > newest.as_ref().map(|receipt| receipt.accepted) {
@@ -120,7 +120,7 @@ async fn touched(node: &Node, event: &Event) -> Result<Option<Receipt>, ApiError
 async fn way_of(node: &Node, receipt: Option<Receipt>) -> Result<Vec<InvocationView>, ApiError> {
     let Some(receipt) = receipt else { return Ok(Vec::new()) };
     let filter = Filter { origin: Some(receipt.origin), limit: MAX_PAGE, ..Filter::default() };
-    let mut way = node.queue.list(&filter).await?;
+    let mut way = node.receipts().await.list(&filter).await?;
     way.reverse();
     Ok(way)
 }

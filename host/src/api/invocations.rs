@@ -54,19 +54,19 @@ pub(super) async fn list(
         before: wanted.before,
         limit: wanted.limit.min(MAX_PAGE),
     };
-    Ok(Json(node.queue.list(&filter).await?))
+    Ok(Json(node.receipts().await.list(&filter).await?))
 }
 
 /// One receipt: every attempt, what it used, and why it failed.
 #[utoipa::path(get, path = "/system/invocations/{id}", operation_id = "invocations_read", tag = "invocations", security(("admin" = [])), params(("id" = String, Path, description = "The invocation")), responses(
     (status = 200, description = "The receipt", body = Object),
-    (status = 404, description = "There is none; that of a synchronous call is there a moment after its answer")))]
+    (status = 404, description = "There is none")))]
 pub(super) async fn read(
     _: Admin,
     State(node): State<Arc<Node>>,
     Named(id): Named<InvocationId>,
 ) -> Result<Json<InvocationView>, ApiError> {
-    node.queue.receipt(id).await?.map(Json).ok_or_else(|| unknown(id))
+    node.receipts().await.receipt(id).await?.map(Json).ok_or_else(|| unknown(id))
 }
 
 /// No such invocation.

@@ -45,7 +45,7 @@ pub(super) async fn jobs(
     let before = page.page.filter(|page| !page.is_empty()).map(|page| page.parse()).transpose()?;
     // One more than is told: whether there is a next page.
     let filter = Filter { service: Some(service.clone()), before, limit: JOBS + 1, ..Filter::default() };
-    let mut receipts = node.queue.list(&filter).await?;
+    let mut receipts = node.receipts().await.list(&filter).await?;
     let more = receipts.len() > JOBS as usize;
     receipts.truncate(JOBS as usize);
     if receipts.is_empty() && before.is_none() && !node.catalog.table().deployments.contains_key(&service) {
@@ -95,10 +95,15 @@ pub(super) async fn forget(
     Asked(which): Asked<Which>,
 ) -> Result<StatusCode, ApiError> {
     let any = Filter { service: Some(service.clone()), limit: 1, ..Filter::default() };
-    if !node.catalog.table().deployments.contains_key(&service) && node.queue.list(&any).await?.is_empty() {
+    if !node.catalog.table().deployments.contains_key(&service)
+        && node.receipts().await.list(&any).await?.is_empty()
+    {
         return Err(services::unknown(&service));
     }
-    node.queue.forget(&service, if is_true(&which.all) { Forget::All } else { Forget::Succeeded }).await?;
+    node.receipts()
+        .await
+        .forget(&service, if is_true(&which.all) { Forget::All } else { Forget::Succeeded })
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -113,10 +118,10 @@ pub(super) async fn forget_one(
     State(node): State<Arc<Node>>,
     Pair(service, id): Pair<ServiceName, InvocationId>,
 ) -> Result<StatusCode, ApiError> {
-    if node.queue.forget(&service, Forget::One(id)).await? > 0 {
+    if node.receipts().await.forget(&service, Forget::One(id)).await? > 0 {
         return Ok(StatusCode::NO_CONTENT);
     }
-    let receipt = node.queue.receipt(id).await?.filter(|receipt| receipt.service == service);
+    let receipt = node.receipts().await.receipt(id).await?.filter(|receipt| receipt.service == service);
     receipt.ok_or_else(|| invocations::unknown(id))?;
     let message = format!("invocation {id} runs, and what runs is not forgotten");
     Err(ApiError::new(StatusCode::CONFLICT, "running", message).help("wait until it has ended"))
@@ -148,7 +153,7 @@ pub(super) async fn text(
     Pair(service, id): Pair<ServiceName, InvocationId>,
     Asked(shown): Asked<Shown>,
 ) -> Result<Response, ApiError> {
-    let receipt = node.queue.receipt(id).await?.filter(|receipt| receipt.service == service);
+    let receipt = node.receipts().await.receipt(id).await?.filter(|receipt| receipt.service == service);
     receipt.ok_or_else(|| invocations::unknown(id))?;
     let timestamps = is_true(&shown.timestamps);
     let mut text = String::new();
@@ -191,7 +196,7 @@ pub(super) async fn lines(
     Named(id): Named<InvocationId>,
     Asked(until): Asked<Until>,
 ) -> Result<Response, ApiError> {
-    if node.queue.receipt(id).await?.is_none() && node.running.log(id).is_none() {
+    if node.receipts().await.receipt(id).await?.is_none() && node.running.log(id).is_none() {
         return Err(invocations::unknown(id));
     }
     let body = if until.follow {
@@ -210,7 +215,7 @@ pub(super) async fn lines(
 async fn so_far(node: &Node, id: InvocationId) -> Result<Vec<(u32, Log)>, ApiError> {
     // First the one that runs: when it ends meanwhile, it is among the stored ones.
     let running = node.running.log(id).map(|(attempt, sink)| (attempt, sink.since(0)));
-    let mut logs = node.queue.logs(id).await?;
+    let mut logs = node.receipts().await.logs(id).await?;
     if let Some((attempt, log)) = running
         && !logs.iter().any(|(stored, _)| *stored == attempt)
     {

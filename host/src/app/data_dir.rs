@@ -17,6 +17,8 @@ pub(crate) const HOST_FILE: &str = "host.json";
 pub(crate) const PASSWORD_FILE: &str = "admin-password";
 /// The key pair of the S3 endpoint.
 pub(crate) const S3_KEYS_FILE: &str = "s3-keys.json";
+/// The database of queue, buckets and services.
+pub(super) const DB_FILE: &str = "wicket.db";
 /// The key of the compile cache.
 const CACHE_KEY_FILE: &str = "cache-key";
 
@@ -48,6 +50,27 @@ impl DataDir {
             dir(&path.join(part))?;
         }
         Ok(Self { path: path.to_owned() })
+    }
+
+    /// Refuses a folder that has lost its database: a new one would know none of the objects, and they would be
+    /// removed.
+    pub(crate) fn check_whole(&self) -> anyhow::Result<()> {
+        let db = self.file(DB_FILE);
+        if std::fs::metadata(&db).is_ok_and(|file| file.len() > 0) {
+            return Ok(());
+        }
+        let objects = self.file("objects");
+        for shard in std::fs::read_dir(&objects)?.flatten() {
+            let Ok(mut files) = std::fs::read_dir(shard.path()) else { continue };
+            anyhow::ensure!(
+                files.next().is_none(),
+                "{} is missing or empty, and {} has files: restore the database from a backup, or move the folder \
+                 away to begin anew",
+                db.display(),
+                objects.display()
+            );
+        }
+        Ok(())
     }
 
     /// Where it is.

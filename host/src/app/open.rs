@@ -14,7 +14,7 @@ use wicket_queue::SqliteQueue;
 use wicket_store::Store;
 use wicket_wasm::{WasmConfig, WasmEngine, WasmExecutor};
 
-use super::data_dir::DataDir;
+use super::data_dir::{DB_FILE, DataDir};
 use crate::auth::Credentials;
 use crate::catalog::{self, Catalog, TableCell};
 use crate::env;
@@ -37,8 +37,9 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
     let engine = tokio::task::spawn_blocking(move || WasmEngine::start(max_instances, max_memory));
     let data_dir = DataDir::open(data)?;
     let parts = [catalog::PART, wicket_queue::PART, wicket_buckets::PART];
+    data_dir.check_whole()?;
     // The store's lock comes first: two hosts on one folder must not touch anything else of it.
-    let store = Store::open(&data_dir.file("wicket.db"), &parts).context("the store")?;
+    let store = Store::open(&data_dir.file(DB_FILE), &parts).context("the store")?;
     let work = data_dir.fresh_work()?;
     let credentials = credentials(&data_dir)?;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc, watch};
 use wicket_core::{Log, LogLine, Queue, Receipt};
 use wicket_queue::SqliteQueue;
 
@@ -24,6 +24,11 @@ pub(crate) struct Recorder {
     dropped: Arc<AtomicU64>,
     /// Bytes of logs that wait.
     logs: Arc<AtomicU64>,
+    /// Receipts that were taken, and those of them that are done with.
+    taken: Arc<AtomicU64>,
+    done: watch::Receiver<u64>,
+    /// Somebody waits for the receipts.
+    hurry: Arc<Notify>,
 }
 
 impl Recorder {
@@ -33,11 +38,17 @@ impl Recorder {
         let logs = Arc::<AtomicU64>::default();
         let (waiting, dropped) = (logs.clone(), Arc::<AtomicU64>::default());
         let lost = dropped.clone();
+        let (stored, done) = watch::channel(0);
+        let hurry = Arc::<Notify>::default();
+        let hurried = hurry.clone();
         let store = async move {
             let mut group = Vec::new();
             while receiver.recv_many(&mut group, GROUP).await > 0 {
                 if group.len() < GROUP {
-                    tokio::time::sleep(WINDOW).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(WINDOW) => {}
+                        () = hurried.notified() => {}
+                    }
                     while group.len() < GROUP
                         && let Ok(call) = receiver.try_recv()
                     {
@@ -52,22 +63,36 @@ impl Recorder {
                     lost.fetch_add(n_calls as u64, Ordering::Relaxed);
                 }
                 waiting.fetch_sub(bytes, Ordering::Relaxed);
+                stored.send_modify(|stored| *stored += n_calls as u64);
             }
         };
-        (Self { sender, dropped, logs }, store)
+        (Self { sender, dropped, logs, taken: Arc::default(), done, hurry }, store)
     }
 
     /// Stores a receipt soon.
     pub(crate) fn record(&self, receipt: Receipt, log: Log) {
         let log = self.admitted(log);
         let bytes = size(&log);
-        if self.sender.try_send((receipt, log)).is_err() {
+        if self.sender.try_send((receipt, log)).is_ok() {
+            self.taken.fetch_add(1, Ordering::Release);
+        } else {
             self.logs.fetch_sub(bytes, Ordering::Relaxed);
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             // Powers of two: the first says that it began, and a storm does not fill the log.
             if dropped.is_power_of_two() {
                 tracing::warn!(dropped, "receipts of synchronous calls dropped: the store is behind");
             }
+        }
+    }
+
+    /// Returns when every receipt that was given so far is stored, or lost: who was told of a call finds its receipt.
+    pub(crate) async fn flush(&self) {
+        let taken = self.taken.load(Ordering::Acquire);
+        let mut done = self.done.clone();
+        if *done.borrow() < taken {
+            self.hurry.notify_one();
+            // An error: the host ends, and nothing more will be stored.
+            let _ended = done.wait_for(|done| *done >= taken).await;
         }
     }
 
@@ -143,10 +168,26 @@ mod tests {
         assert_eq!(dropped.load(Ordering::Relaxed), 2);
     }
 
+    #[tokio::test]
+    async fn who_was_told_of_a_call_finds_its_receipt() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("wicket.db"), &[wicket_queue::PART]).unwrap();
+        let queue = SqliteQueue::new(store, Arc::new(NoBucket));
+        let (recorder, storing) = Recorder::new(queue.clone());
+        let receipt = receipt();
+        recorder.record(receipt.clone(), Log::default());
+        tokio::select! {
+            () = storing => panic!("the recorder ends with its last clone"),
+            () = recorder.flush() => {}
+        }
+        assert_eq!(queue.receipt(receipt.id).await.unwrap().map(|found| found.id), Some(receipt.id));
+    }
+
     #[test]
     fn logs_that_wait_for_a_slow_store_are_bounded() {
-        let (sender, _receiver) = mpsc::channel(1);
-        let recorder = Recorder { sender, dropped: Arc::default(), logs: Arc::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("wicket.db"), &[wicket_queue::PART]).unwrap();
+        let (recorder, _storing) = Recorder::new(SqliteQueue::new(store, Arc::new(NoBucket)));
         let text = "x".repeat(16 << 20);
         let log =
             Log { lines: vec![LogLine { time: Timestamp(0), stream: LogStream::Stderr, text }], dropped: 5 };

@@ -1,6 +1,8 @@
 //! One tree for YAML and JSON, with places.
 
 use marked_yaml::{LoaderOptions, Node as Yaml};
+use yaml_rust2::parser::{Event, MarkedEventReceiver, Parser};
+use yaml_rust2::scanner::Marker;
 
 use super::MAX_TEXT;
 use crate::Problem;
@@ -42,7 +44,9 @@ pub(super) fn from_yaml(text: &str) -> Result<Node, Problem> {
     if text.len() > MAX_TEXT {
         return Err(problem(0, 0, format!("the text is larger than {MAX_TEXT} bytes")));
     }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     nesting(text)?;
+    one_document(text)?;
     let options = LoaderOptions::default().error_on_duplicate_keys(true);
     let yaml = marked_yaml::parse_yaml_with_options(0, text, options).map_err(|error| {
         let text = error.to_string();
@@ -74,6 +78,30 @@ fn nesting(text: &str) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// Refuses what comes after the first document: it would be left out without a word.
+fn one_document(text: &str) -> Result<(), Problem> {
+    #[derive(Default)]
+    struct Documents(Vec<(usize, usize)>);
+    impl MarkedEventReceiver for Documents {
+        fn on_event(&mut self, event: Event, mark: Marker) {
+            if matches!(event, Event::DocumentStart) {
+                self.0.push((mark.line(), mark.col() + 1));
+            }
+        }
+    }
+    let mut documents = Documents::default();
+    Parser::new_from_str(text)
+        .load(&mut documents, true)
+        .map_err(|error| problem(error.marker().line(), error.marker().col() + 1, error.info().to_owned()))?;
+    match documents.0.get(1) {
+        None => Ok(()),
+        Some(&(line, column)) => {
+            let message = "a second document begins here: put everything into one".to_owned();
+            Err(problem(line, column, message))
+        }
+    }
 }
 
 fn convert(yaml: &Yaml) -> Node {

@@ -47,6 +47,16 @@ fn a_file_is_read_in_oscars_words_and_ours() {
 }
 
 #[test]
+fn a_second_document_is_no_part_of_a_file() {
+    let lines = PHOTOS.lines().count();
+    for (rest, line) in [(format!("---{PHOTOS}"), lines + 1), ("...\nmore: text\n".to_owned(), lines + 2)] {
+        let told = read(&format!("{PHOTOS}{rest}"), "f").unwrap_err().to_string();
+        assert!(told.starts_with(&format!("f:{line}:")) && told.contains("second document"), "{told}");
+    }
+    read(&format!("\u{feff}---{PHOTOS}...\n"), "f").unwrap();
+}
+
+#[test]
 fn what_goes_over_the_wire_comes_back_the_same() {
     for mut definition in read(PHOTOS, "f").unwrap() {
         definition.set_module(&"b".repeat(64).parse().unwrap());

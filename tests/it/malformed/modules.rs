@@ -68,6 +68,10 @@ fn odd() -> Vec<(&'static str, Vec<u8>)> {
         ("a table of all there is", start("(table 4294967295 funcref)")),
         ("a struct", start("(type $s (struct (field i32)))")),
         ("an exception", start("(tag $e)")),
+        (
+            "an exception that is thrown",
+            wat(r#"(module (tag $e) (memory (export "memory") 1) (func (export "_start") (throw $e)))"#),
+        ),
         ("vectors", start("(func (result v128) (v128.const i64x2 0 0))")),
         ("fifty thousand locals", start(&format!("(func {})", "(local i64)".repeat(49_999)))),
         ("a deep function", start(&format!("(func {})", deep(2_000)))),

@@ -51,7 +51,7 @@ impl LocalBuckets {
     /// Removes an empty bucket, and gives up what is still being uploaded into it.
     pub async fn remove(&self, bucket: &BucketName) -> Result<(), BucketError> {
         let (bucket, files) = (bucket.clone(), self.files.clone());
-        let removed = self.store.write(move |tx| {
+        let removed = self.store.write_freeing(move |tx| {
             let unneeded = index::remove_bucket(tx, &bucket)?;
             tx.after_commit(move || unneeded.iter().for_each(|name| files.remove(name)));
             Ok(())
@@ -141,7 +141,7 @@ impl LocalBuckets {
     /// Removes objects; those that are not there are fine.
     pub async fn delete(&self, bucket: &BucketName, keys: Vec<ObjectKey>) -> Result<(), BucketError> {
         let (bucket, files) = (bucket.clone(), self.files.clone());
-        let deleted = self.store.write(move |tx| {
+        let deleted = self.store.write_freeing(move |tx| {
             index::bucket_exists(tx, &bucket)?;
             let mut unneeded = Vec::new();
             for key in &keys {
@@ -163,7 +163,7 @@ impl LocalBuckets {
         condition: Condition,
     ) -> Result<(), BucketError> {
         let (bucket, key, files) = (bucket.clone(), key.clone(), self.files.clone());
-        let deleted = self.store.write(move |tx| {
+        let deleted = self.store.write_freeing(move |tx| {
             index::check(tx, (&bucket, &key), &condition)?;
             let Some((seq, _)) = index::find(tx, &bucket, &key)? else { return Ok(()) };
             let unneeded = index::delete(tx, seq)?;
@@ -281,7 +281,8 @@ pub(crate) fn place(
     Ok(seq)
 }
 
-/// The event of an object becoming visible. The row's number tells it from all others of the same key.
+/// The event of an object becoming visible. The row's number tells it from all others of this host; what is random in
+/// it, from those of other hosts, and from an event that somebody posts before the object is here.
 pub(crate) fn created(new: &NewObject, seq: i64) -> Event {
     let object = ObjectRef {
         provider: ProviderId::default(),
@@ -290,7 +291,7 @@ pub(crate) fn created(new: &NewObject, seq: i64) -> Event {
         size: Some(new.size),
         etag: Some(new.etag.clone()),
     };
-    Event::object_created(object, EventId(format!("{seq:016x}")))
+    Event::object_created(object, EventId(format!("{seq:016x}-{:016x}", rand::random::<u64>())))
 }
 
 impl Publish for LocalBuckets {

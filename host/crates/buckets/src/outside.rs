@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream as Body;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use futures::StreamExt;
 use tokio_util::io::ReaderStream;
 use wicket_config::StorageProvider;
-use wicket_core::{ObjectError, ObjectRef, Opened};
+use wicket_core::{ObjectError, ObjectRef, Opened, chain};
 
 use crate::client::{REGION, client, sending};
 
@@ -32,6 +32,18 @@ pub struct OutsideS3 {
 struct Failed {
     endpoint: String,
     what: String,
+}
+
+/// What went wrong, in a line: the server's status, code and words, or why there was no answer. The SDK's own text has
+/// the whole answer in it.
+fn told<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let SdkError::ServiceError(refusal) = error else { return chain(error) };
+    let status = refusal.raw().status().as_u16();
+    let words = [error.code(), error.message()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    format!("it answered {status} {words}").trim_end().to_owned()
 }
 
 impl OutsideS3 {
@@ -59,7 +71,7 @@ impl OutsideS3 {
             Some("NoSuchKey" | "NoSuchBucket") => {
                 ObjectError::Missing { bucket: object.bucket.to_string(), key: object.key.to_string() }
             }
-            _ => self.failed(object, DisplayErrorContext(error).to_string()),
+            _ => self.failed(object, told(error)),
         }
     }
 

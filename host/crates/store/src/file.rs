@@ -92,7 +92,7 @@ fn private(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()

@@ -12,6 +12,7 @@ mod group;
 mod job;
 mod part;
 mod readers;
+mod reserve;
 mod seam;
 mod store;
 mod tx;

@@ -13,6 +13,7 @@ use crate::file::{Lock, open_writer};
 use crate::job::Typed;
 use crate::part::migrate;
 use crate::readers::Readers;
+use crate::reserve::Reserve;
 use crate::writer::{Message, WAITING, Writer};
 use crate::{Part, StoreError, Tx};
 
@@ -25,6 +26,7 @@ pub struct Store {
 struct Shared {
     outbox: mpsc::Sender<Message>,
     readers: Readers,
+    reserve: Reserve,
     /// Joined by the one who closes.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -36,6 +38,7 @@ impl Store {
     /// Refuses a file that another host has open, that is somebody else's, damaged, or of a newer host.
     pub fn open(path: &Path, parts: &[Part]) -> Result<Self, StoreError> {
         let lock = Lock::take(path)?;
+        let reserve = Reserve::of(path);
         let mut conn = open_writer(path)?;
         migrate(&mut conn, path, parts)?;
         let (outbox, inbox) = mpsc::channel(WAITING);
@@ -45,7 +48,8 @@ impl Store {
             .spawn(move || writer.run())
             .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
         let readers = Readers::new(path.to_owned());
-        Ok(Self { shared: Arc::new(Shared { outbox, readers, thread: Mutex::new(Some(thread)) }) })
+        reserve.keep();
+        Ok(Self { shared: Arc::new(Shared { outbox, readers, reserve, thread: Mutex::new(Some(thread)) }) })
     }
 
     /// Runs `work` in the writer's current group and answers after the group's fsync. An `Err`, or a panic, takes back
@@ -69,6 +73,23 @@ impl Store {
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         self.hand_in(work, false).await
+    }
+
+    /// As [`Store::write`], for work that frees room: on a full disk it is done with the room that is reserved for it.
+    pub async fn write_freeing<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Clone + Send + 'static,
+    {
+        match self.write(work.clone()).await {
+            Err(StoreError::Full(_)) if self.shared.reserve.release() => self.write(work).await,
+            done => done,
+        }
+    }
+
+    /// Reserves room for [`Store::write_freeing`] again, where the disk has it. To be called now and then.
+    pub fn keep_reserve(&self) {
+        self.shared.reserve.keep();
     }
 
     async fn hand_in<T, F>(&self, work: F, durable: bool) -> Result<T, StoreError>

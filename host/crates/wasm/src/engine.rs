@@ -73,6 +73,8 @@ pub(crate) fn base(tuning: Tuning) -> Config {
     config.shared_memory(false);
     config.wasm_memory64(false);
     config.wasm_gc(false);
+    // An exception lives in a heap of the garbage collector.
+    config.wasm_exceptions(false);
     config.max_wasm_stack(WASM_STACK);
     config.async_stack_size(FIBER_STACK);
     config.memory_reservation(tuning.reservation);

@@ -13,6 +13,7 @@ use wicket_config::{ByteSize, Limits};
 use wicket_core::{Failure, Limit, Usage};
 
 use crate::state::State;
+use crate::stdio::LARGEST_REPLY;
 use crate::ticker::Ticker;
 
 /// The counters of one call.
@@ -33,6 +34,8 @@ pub(crate) struct Meter {
     bytes_out: AtomicU64,
     logged: AtomicU64,
     tripped: AtomicU8,
+    /// Whether it was an answer larger than is kept that tripped.
+    long_reply: AtomicBool,
     /// Whether the guest's last poll ended because its turn was over.
     yielded: AtomicBool,
 }
@@ -113,6 +116,7 @@ impl Meter {
             bytes_out: AtomicU64::new(0),
             logged: AtomicU64::new(0),
             tripped: AtomicU8::new(0),
+            long_reply: AtomicBool::new(false),
             yielded: AtomicBool::new(false),
         })
     }
@@ -153,6 +157,12 @@ impl Meter {
         Tripped(limit)
     }
 
+    /// Notes that an answer is larger than [`LARGEST_REPLY`].
+    pub(crate) fn reply_too_large(&self) -> Tripped {
+        self.long_reply.store(true, Relaxed);
+        self.trip(Limit::Output)
+    }
+
     pub(crate) fn tripped(&self) -> Option<Limit> {
         let code = usize::from(self.tripped.load(Relaxed));
         code.checked_sub(1).and_then(|at| CODES.get(at).copied())
@@ -170,6 +180,10 @@ impl Meter {
             Limit::CpuTime => format!("it may compute for {}", limits.cpu_time),
             Limit::Timeout => format!("it may take {}", limits.timeout),
             Limit::Concurrency => "no free instance on this host".to_owned(),
+            Limit::Output if self.long_reply.load(Relaxed) => format!(
+                "an answer that is kept may have {}, whatever the limit: put what is larger into an output",
+                ByteSize(LARGEST_REPLY as u64)
+            ),
             Limit::Output => format!("it may put out {}, and had put out {}", limits.output, ByteSize(out)),
             Limit::Log => format!("it may log {}, and logged {FLOOD} times as much", limits.log),
             Limit::Body => format!("a request body may have {}", limits.body),

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
-use wicket_core::{Limit, LogSink, LogStream};
+use wicket_core::{LogSink, LogStream};
 
 use crate::meter::Meter;
 use crate::redact::Redactor;
@@ -70,7 +70,7 @@ impl Sink {
         match kept {
             Some(kept) => {
                 if kept.len() + bytes.len() > LARGEST_REPLY {
-                    return Err(meter.trip(Limit::Output));
+                    return Err(meter.reply_too_large());
                 }
                 meter.wrote(bytes.len() as u64)?;
                 kept.extend_from_slice(bytes);

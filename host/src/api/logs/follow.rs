@@ -59,12 +59,12 @@ impl Follower {
     async fn look(&mut self) -> Result<String, QueueError> {
         let mut text = String::new();
         // In this order: what ends between two steps is found by a later one, or at the next look.
-        let receipt = self.node.queue.receipt(self.id).await?;
+        let receipt = self.node.receipts().await.receipt(self.id).await?;
         let running = self.node.running.log(self.id);
         // Logs come with the end of an attempt: as long as none has ended, they are those that were read before.
         let ended = receipt.as_ref().map_or(0, |receipt| receipt.attempts.len());
         if ended != self.ended {
-            for (attempt, log) in self.node.queue.logs(self.id).await? {
+            for (attempt, log) in self.node.receipts().await.logs(self.id).await? {
                 self.tell(&mut text, attempt, log);
             }
             self.ended = ended;

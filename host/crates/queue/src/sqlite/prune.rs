@@ -37,7 +37,7 @@ pub(super) async fn ended(store: &Store, age: i64, keep: u64) -> Result<u64, Sto
     let keep = i64::try_from(keep).unwrap_or(i64::MAX);
     let mut gone = 0;
     loop {
-        let (n, more) = store.write(move |tx| some_ended(tx, age, keep)).await?;
+        let (n, more) = store.write_freeing(move |tx| some_ended(tx, age, keep)).await?;
         gone += n;
         if !more {
             return Ok(gone);
@@ -100,7 +100,7 @@ pub(super) fn some_of(conn: &Connection, service: &str, which: Forget) -> Result
 /// The oldest logs, until at most `keep` bytes of them are left.
 pub(super) async fn logs(store: &Store, keep: u64) -> Result<(), StoreError> {
     let keep = i64::try_from(keep).unwrap_or(i64::MAX);
-    while store.write(move |tx| some_logs(tx, keep)).await? {}
+    while store.write_freeing(move |tx| some_logs(tx, keep)).await? {}
     Ok(())
 }
 

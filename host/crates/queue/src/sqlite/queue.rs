@@ -246,7 +246,8 @@ impl Queue for SqliteQueue {
         let mut gone = 0;
         loop {
             let service = service.clone();
-            let n = self.write(move |tx| prune::some_of(tx, service.as_str(), which)).await?;
+            let n = self.store.write_freeing(move |tx| prune::some_of(tx, service.as_str(), which)).await;
+            let n = n.map_err(fault)?;
             gone += n;
             if n == 0 || matches!(which, Forget::One(_)) {
                 return Ok(gone);

@@ -78,7 +78,7 @@ async fn call(pre: &OfferPre<State>, attempt: &Attempt, meter: Arc<Meter>) -> Re
     match answered {
         Ok(Ok(body)) => {
             if body.len() > LARGEST_REPLY {
-                return Err(meter.failure(meter.trip(Limit::Output).0));
+                return Err(meter.failure(meter.reply_too_large().0));
             }
             meter.wrote(body.len() as u64).map_err(|tripped| meter.failure(tripped.0))?;
             Ok(Reply { body: body.into(), ..Reply::default() })

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderName, HeaderValue, Request, header};
 use http_body_util::{BodyExt as _, Full};
-use wicket_core::{Attempt, Event, Failure, Limit, Reply, Report, Usage};
+use wicket_core::{Attempt, Event, Failure, Reply, Report, Usage};
 
 use super::guest::Source;
 use super::{Done, Entered, answer};
@@ -38,6 +38,8 @@ pub(crate) async fn deliver(executor: &WasmExecutor, entered: Entered, attempt: 
         report.unwrap_or_else(|| Report { result: Ok(Reply::default()), usage: Usage::default() });
     let usage = if usage == Usage::default() { meter.usage() } else { usage };
     match (result, told) {
+        // A limit that was met here, by an answer that is too large, ended the guest.
+        (Err(failure @ Failure::Limit { .. }), _) => Report { result: Err(failure), usage },
         // What the guest's own end says is nearer to the cause than a body that broke off.
         (Err(_), Err(failure)) => Report { result: Err(failure), usage },
         (result, _) => Report { result, usage },
@@ -93,7 +95,7 @@ async fn judge(response: Answer, meter: &Meter, secrets: &Redactor) -> Result<Re
             frame.map_err(|error| Failure::Function { message: error.to_string(), permanent: false })?;
         let Ok(data) = frame.into_data() else { continue };
         if collected.len() + data.len() > LARGEST_REPLY {
-            return Err(meter.failure(meter.trip(Limit::Output).0));
+            return Err(meter.failure(meter.reply_too_large().0));
         }
         collected.extend_from_slice(&data);
     }
