@@ -17,7 +17,7 @@ use wicket_core::{Queue, Retention, chain};
 
 use crate::auth::ADMIN_USER;
 use crate::node::{Addresses, Node};
-use crate::{api, dispatch, trigger};
+use crate::{api, dispatch, env, trigger};
 
 pub(crate) use data_dir::{HOST_FILE, PASSWORD_FILE, S3_KEYS_FILE};
 
@@ -137,12 +137,16 @@ fn say(addresses: &Addresses, data_dir: &data_dir::DataDir, options: ServeOption
         writeln!(out, "HTTP and API  http://{}", addresses.http)?;
         writeln!(out, "S3            http://{}", addresses.s3)?;
         writeln!(out, "data          {}", data_dir.path().display())?;
-        writeln!(
-            out,
-            "admin         user {ADMIN_USER}, password in {}",
-            data_dir.file(PASSWORD_FILE).display()
-        )?;
-        writeln!(out, "S3 keys       in {}", data_dir.file(S3_KEYS_FILE).display())?;
+        // What the environment gives is in no file.
+        let (password, keys) =
+            (env::admin_password().is_some(), env::s3_keys().is_ok_and(|keys| keys.is_some()));
+        let place = |given: bool, variable: &str, file: &str| match given {
+            true => format!("from {variable}"),
+            false => format!("in {}", data_dir.file(file).display()),
+        };
+        let password = place(password, env::ADMIN_PASSWORD, PASSWORD_FILE);
+        writeln!(out, "admin         user {ADMIN_USER}, password {password}")?;
+        writeln!(out, "S3 keys       {}", place(keys, env::S3_SECRET_KEY, S3_KEYS_FILE))?;
     }
     out.flush()
 }

@@ -15,7 +15,7 @@ use wicket_buckets::{BucketError, LocalBuckets};
 use wicket_config::{ByteSize, ModuleDigest, Service, ServiceName};
 use wicket_core::{Cycle, Deployment, Router, Secret, Timestamp, find_cycle};
 use wicket_store::{Store, StoreError};
-use wicket_wasm::{ModuleError, WasmExecutor};
+use wicket_wasm::{ModuleError, Shape, WasmExecutor};
 
 pub(crate) use http_table::{Endpoint, HttpTable, Lookup, RouteClash};
 pub(crate) use record::PART;
@@ -107,6 +107,9 @@ pub(crate) enum ApplyError {
         "service `{0}` asks for `limits.memory` {1}, and this host gives at most {2} (`wasm.max_memory`)"
     )]
     Memory(ServiceName, ByteSize, ByteSize),
+    /// It has HTTP routes, and its module answers none.
+    #[error("service `{0}` has HTTP routes, and its module is no HTTP handler but {1}")]
+    NoHandler(ServiceName, Shape),
     /// One of its secrets is too short to be told from other words in a log.
     #[error(
         "secret `{1}` of service `{0}` is too short to be kept out of its log: a secret has at least {least} bytes in one line",
@@ -189,7 +192,10 @@ impl Catalog {
         let secrets: BTreeMap<String, Secret> =
             secrets.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
         can_be_hidden(&service.name, &secrets)?;
-        self.wasm.prepare(&service).await?;
+        let module = self.wasm.prepare(&service).await?;
+        if !service.http.is_empty() && module.shape != Shape::Http {
+            return Err(ApplyError::NoHandler(service.name, module.shape));
+        }
 
         let _one_at_a_time = self.changing.lock().await;
         let table = self.table();
@@ -346,8 +352,7 @@ impl Catalog {
 
 /// An empty one is no secret.
 fn can_be_hidden(service: &ServiceName, secrets: &BTreeMap<String, Secret>) -> Result<(), ApplyError> {
-    let bare = |secret: &Secret| !secret.reveal().is_empty() && secret.hidden().next().is_none();
-    match secrets.iter().find(|(_, secret)| bare(secret)) {
+    match secrets.iter().find(|(_, secret)| !secret.can_be_hidden()) {
         Some((name, _)) => Err(ApplyError::Secret(service.clone(), name.clone())),
         None => Ok(()),
     }

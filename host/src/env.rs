@@ -22,7 +22,8 @@ pub(crate) const TOKEN: &str = "WICKET_TOKEN";
 /// What the host logs.
 pub(crate) const LOG: &str = "WICKET_LOG";
 const S3_ACCESS_KEY: &str = "WICKET_S3_ACCESS_KEY";
-const S3_SECRET_KEY: &str = "WICKET_S3_SECRET_KEY";
+/// The secret half of the S3 keys, for the host.
+pub(crate) const S3_SECRET_KEY: &str = "WICKET_S3_SECRET_KEY";
 
 /// Only one half of the S3 key pair is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -10,7 +10,7 @@ mod wire;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{ModuleDigest, NameError, Problems, Service};
+use crate::{ModuleDigest, NameError, Problem, Problems, Service};
 
 pub use wire::{HIDDEN, wire};
 
@@ -32,21 +32,25 @@ pub struct Definition {
     draft: Service,
 }
 
-/// Reads a file of services.
-pub fn load(path: &Path) -> Result<Vec<Definition>, Problems> {
+/// Reads a file of services: those that could be made out, and everything that is wrong. `Err` where it cannot be read.
+pub fn load(path: &Path) -> Result<(Vec<Definition>, Vec<Problem>), Problems> {
     let file = path.display().to_string();
     let size = std::fs::metadata(path).map_err(|error| Problems::unreadable(&file, &error))?.len();
     if size > MAX_TEXT as u64 {
         return Err(Problems::one(&file, "", format!("the file is larger than {MAX_TEXT} bytes")));
     }
     let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(&file, &error))?;
-    read(&text, &file)
+    let node = node::from_yaml(&text).map_err(|item| Problems { file, items: vec![item] })?;
+    Ok(read::file(&node))
 }
 
 /// Reads services from the text of a file; all problems are told at once.
 pub fn read(text: &str, file: &str) -> Result<Vec<Definition>, Problems> {
     let node = node::from_yaml(text).map_err(|item| Problems { file: file.to_owned(), items: vec![item] })?;
-    read::file(&node).map_err(|items| Problems { file: file.to_owned(), items })
+    match read::file(&node) {
+        (found, items) if items.is_empty() => Ok(found),
+        (_, items) => Err(Problems { file: file.to_owned(), items }),
+    }
 }
 
 /// Reads one service as it comes over the wire, in OSCAR's shape.

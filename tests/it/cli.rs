@@ -321,4 +321,5 @@ async fn the_doctor_looks_at_the_machine_and_leaves_nothing() {
     assert_eq!(verdict("data folder"), Some("good".into()));
     assert_eq!(std::fs::read_dir(host.data()).expect("a folder").count(), before);
     assert_eq!(host.cli(&["doctor", "--data", "/proc/nowhere"]).code, 1, "no host can run there");
+    assert_eq!(host.cli(&["doctor", "--data", "/dev/null"]).code, 1, "it is a file");
 }

@@ -190,8 +190,8 @@ async fn wrong_keys_make_a_dead_letter_that_names_the_store_and_no_secret() {
 
 #[tokio::test]
 async fn a_bucket_outside_that_is_missing_is_not_asked_again() {
-    let host = TestHost::start();
-    let config = host.admin(Method::GET, "/system/config", "").await.json();
+    let (host, away) = (TestHost::start(), TestHost::start());
+    let config = away.admin(Method::GET, "/system/config", "").await.json();
     let provider = &config["minio_provider"];
     let fields = json!({
         "storage_providers": {"minio": {"away": {"endpoint": provider["endpoint"],

@@ -218,8 +218,11 @@ impl From<ApplyError> for ApiError {
                 .help("change the folder, prefix or suffix of one of the outputs"),
             ApplyError::Taken(_) => Self::new(StatusCode::CONFLICT, "service_exists", error.to_string())
                 .help("PUT /system/services updates it"),
-            ApplyError::Route(_) => Self::new(StatusCode::CONFLICT, "route_taken", error.to_string()),
+            ApplyError::Route(_) => Self::new(StatusCode::CONFLICT, "route_taken", error.to_string())
+                .help("give one of the two another path, host or method"),
             ApplyError::Module(error) => error.into(),
+            ApplyError::NoHandler(..) => Self::bad("no_http_handler", error.to_string())
+                .help("take `http` away, or give it a module that exports wasi:http"),
             ApplyError::Memory(..) => Self::bad("memory_limit", error.to_string()),
             ApplyError::Secret(..) => Self::bad("short_secret", error.to_string()),
             ApplyError::Bucket(_, BucketError::Full(_)) | ApplyError::Store(_, StoreError::Full(_)) => {

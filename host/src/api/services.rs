@@ -2,6 +2,7 @@
 
 mod hidden;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,7 +11,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
-use wicket_config::{ServiceName, fdl};
+use wicket_config::{ProviderId, Service, ServiceName, StorageProvider, fdl};
 use wicket_core::{Deployment, Queue};
 
 use super::access::Admin;
@@ -153,10 +154,34 @@ async fn apply(
     let table = node.catalog.table();
     let stored = table.deployments.get(&name).filter(|_| expected == Expected::Present);
     hidden::restore(&mut service, &mut secrets, stored.map(|stored| &**stored))?;
+    if let Some(provider) = own_endpoint(node, &service) {
+        let text =
+            format!("storage provider `{}` of service `{name}` is this host's own S3 endpoint", provider.0);
+        return Err(ApiError::bad("own_endpoint", text)
+            .help("its buckets are those of `minio.default`: by another name, no circle is seen"));
+    }
     let applied = node.catalog.apply(service, secrets, expected).await?;
     node.end_old_joins(&name, &table).await?;
     tracing::info!(service = %name, version = applied.version, change = ?applied.change, "service applied");
     Ok((name, applied))
+}
+
+/// A storage provider of an output that is this very host. What is uploaded there begins a new run, so that neither the search for
+/// circles nor the limit of hops would see one.
+fn own_endpoint<'s>(node: &Node, service: &'s Service) -> Option<&'s ProviderId> {
+    let own = node.addresses.get()?.s3;
+    let is_own = |provider: &StorageProvider| {
+        let Ok(uri) = provider.endpoint.as_deref().unwrap_or_default().parse::<http::Uri>() else {
+            return false;
+        };
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let here = host.parse::<IpAddr>().map_or(host.eq_ignore_ascii_case("localhost"), |address| {
+            address.is_loopback() || address.is_unspecified() || address == own.ip()
+        });
+        here && uri.port_u16() == Some(own.port())
+    };
+    let mut outputs = service.output.iter().map(|output| &output.storage_provider);
+    outputs.find(|id| service.storage_providers.get(*id).is_some_and(is_own))
 }
 
 fn changed(status: StatusCode, applied: Applied) -> Response {

@@ -168,6 +168,12 @@ pub(crate) struct ServiceSummary {
     /// Its HTTP routes.
     #[serde(default)]
     pub(crate) http: Vec<wicket_config::HttpRoute>,
+    /// Events that start it.
+    #[serde(default)]
+    pub(crate) events: Vec<wicket_config::EventFilter>,
+    /// What it waits for before it runs.
+    #[serde(default)]
+    pub(crate) join: Option<wicket_config::Join>,
     /// How many of its invocations stand where.
     pub(crate) depth: Depth,
 }

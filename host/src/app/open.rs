@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wicket_buckets::{Keys, LocalBuckets};
 use wicket_config::{HostConfig, WasmSection};
+use wicket_core::Secret;
 use wicket_queue::SqliteQueue;
 use wicket_store::Store;
 use wicket_wasm::{WasmConfig, WasmEngine, WasmExecutor};
@@ -32,6 +33,8 @@ pub(super) struct Opened {
 
 /// Opens a node on its data folder. Nothing listens and nothing runs yet.
 pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Opened> {
+    // Before anything is made: half a key pair is a mistake.
+    let s3_keys = env::s3_keys()?;
     // It takes as long as all the rest, and touches nothing of the folder.
     let (max_instances, max_memory) = (config.wasm.max_instances, config.wasm.max_memory);
     let engine = tokio::task::spawn_blocking(move || WasmEngine::start(max_instances, max_memory));
@@ -41,7 +44,7 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
     // The store's lock comes first: two hosts on one folder must not touch anything else of it.
     let store = Store::open(&data_dir.file(DB_FILE), &parts).context("the store")?;
     let work = data_dir.fresh_work()?;
-    let credentials = credentials(&data_dir)?;
+    let credentials = credentials(&data_dir, s3_keys)?;
 
     let table = TableCell::default();
     let announcer = Announcer::new(table.clone());
@@ -83,12 +86,12 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
 }
 
 /// What the environment gives goes before what the data folder keeps; what it gives is not stored.
-fn credentials(data_dir: &DataDir) -> anyhow::Result<Credentials> {
+fn credentials(data_dir: &DataDir, s3_keys: Option<(String, Secret)>) -> anyhow::Result<Credentials> {
     let password = match env::admin_password() {
         Some(password) => password,
         None => data_dir.admin_password()?,
     };
-    let keys = match env::s3_keys()? {
+    let keys = match s3_keys {
         Some((access_key, secret_key)) => Keys::new(access_key, secret_key.reveal()),
         None => {
             let kept = data_dir.s3_keys()?;

@@ -103,18 +103,26 @@ impl HttpTable {
                     reason,
                 };
                 let (host, path) = place(route);
-                let others = taken.entry((host.clone(), path.clone())).or_default();
-                for (other, methods) in &*others {
+                let place = (host.clone(), path.clone());
+                let others = taken.get(&place).map_or(&[][..], Vec::as_slice);
+                for (other, methods) in others {
                     let free = |m: &String| !methods.contains(m);
                     if route.methods.is_empty() || methods.is_empty() || !route.methods.iter().all(free) {
                         return Err(clash(format!("service `{other}` has it for the same method")));
                     }
                 }
                 if others.is_empty() {
-                    let router = routers.entry(host).or_default();
-                    router.insert(path, ()).map_err(|error| clash(error.to_string()))?;
+                    let router = routers.entry(host.clone()).or_default();
+                    if let Err(error) = router.insert(path.clone(), ()) {
+                        let matchit::InsertError::Conflict { with } = &error else {
+                            return Err(clash(error.to_string()));
+                        };
+                        let owner = taken.get(&(host, with.clone())).and_then(|others| others.first());
+                        let owner = owner.map_or(&service.name, |(owner, _)| owner);
+                        return Err(clash(format!("it cannot be told from `{with}` of service `{owner}`")));
+                    }
                 }
-                others.push((service.name.clone(), route.methods.clone()));
+                taken.entry((host, path)).or_default().push((service.name.clone(), route.methods.clone()));
             }
         }
         Ok(())

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use wicket_config::fdl::{self, Definition};
 use wicket_config::{ByteSize, ModuleDigest, Problem, Problems};
-use wicket_core::find_cycle;
-use wicket_wasm::ModuleInfo;
+use wicket_core::{Secret, find_cycle};
+use wicket_wasm::{ModuleInfo, Shape};
 
 use crate::catalog::HttpTable;
 
@@ -45,21 +45,24 @@ pub(super) struct ModuleFile {
 
 /// Reads a file of services and the modules beside it.
 pub(super) fn load(file: &Path) -> Result<Vec<Defined>, Problems> {
-    let definitions = fdl::load(file)?;
+    let (definitions, mut items) = fdl::load(file)?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut modules: HashMap<PathBuf, Result<Module, String>> = HashMap::new();
-    let (mut found, mut items) = (Vec::new(), Vec::new());
+    items.extend(cycle(&definitions));
+    items.extend(clash(&definitions));
+    items.extend(definitions.iter().flat_map(bare_secrets));
+    let mut found = Vec::new();
     for mut definition in definitions {
         match module(&definition, folder, &mut modules) {
             Ok(module) => {
+                items.extend(no_handler(&definition, &module));
                 definition.set_module(&module.digest);
                 found.push(Defined { definition, module });
             }
             Err((message, help)) => items.push(problem(&definition, message, help)),
         }
     }
-    items.extend(cycle(&found));
-    items.extend(clash(&found));
+    items.sort_by_key(|problem| (problem.line, problem.column));
     if items.is_empty() { Ok(found) } else { Err(Problems { file: file.display().to_string(), items }) }
 }
 
@@ -110,20 +113,43 @@ pub(super) fn read_module(path: &Path) -> anyhow::Result<(ModuleDigest, ModuleIn
 }
 
 /// The circle that these services make among themselves.
-fn cycle(found: &[Defined]) -> Option<Problem> {
-    let services: Vec<_> = found.iter().map(|one| Arc::new(one.definition.draft().clone())).collect();
+fn cycle(found: &[Definition]) -> Option<Problem> {
+    let services: Vec<_> = found.iter().map(|one| Arc::new(one.draft().clone())).collect();
     let cycle = find_cycle(&services)?;
-    let first = found.iter().find(|one| Some(one.definition.name()) == cycle.0.first())?;
+    let first = found.iter().find(|one| Some(one.name()) == cycle.0.first())?;
     let help = "change the folder, prefix or suffix of one of the outputs";
-    Some(problem(&first.definition, cycle.to_string(), Some(help)))
+    Some(problem(first, cycle.to_string(), Some(help)))
 }
 
 /// The first of these services that wants an HTTP route which another of them has.
-fn clash(found: &[Defined]) -> Option<Problem> {
-    let clash = HttpTable::check(found.iter().map(|one| one.definition.draft())).err()?;
-    let late = found.iter().find(|one| *one.definition.name() == clash.service)?;
+fn clash(found: &[Definition]) -> Option<Problem> {
+    let clash = HttpTable::check(found.iter().map(Definition::draft)).err()?;
+    let late = found.iter().find(|one| *one.name() == clash.service)?;
     let help = "give one of the two another path, host or method";
-    Some(problem(&late.definition, clash.to_string(), Some(help)))
+    Some(problem(late, clash.to_string(), Some(help)))
+}
+
+/// Secrets that a host could not keep out of a log.
+fn bare_secrets(definition: &Definition) -> Vec<Problem> {
+    let bare = definition.secrets.iter().filter(|(_, value)| !Secret::new((*value).clone()).can_be_hidden());
+    bare.map(|(name, _)| {
+        let least = Secret::SHORTEST;
+        let message = format!(
+            "secret `{name}` is too short to be kept out of a log: it has at least {least} bytes in one line"
+        );
+        problem(definition, message, None)
+    })
+    .collect()
+}
+
+/// HTTP routes of a module that answers none.
+fn no_handler(definition: &Definition, module: &Module) -> Option<Problem> {
+    let shape = module.file.as_ref()?.info.shape;
+    let is_wrong = !definition.draft().http.is_empty() && shape != Shape::Http;
+    is_wrong.then(|| {
+        let message = format!("it has HTTP routes, and its module is no HTTP handler but {shape}");
+        problem(definition, message, Some("take `http` away, or give it a module that exports wasi:http"))
+    })
 }
 
 #[cfg(test)]
@@ -146,6 +172,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_words_and_with_what_they_mean_is_told_in_one_pass() {
+        let folder = tempfile::tempdir().unwrap();
+        let command =
+            wat::parse_str(r#"(module (memory (export "memory") 1) (func (export "_start")))"#).unwrap();
+        std::fs::write(folder.path().join("command.wasm"), command).unwrap();
+        let file = folder.path().join("f.yaml");
+        let text = "functions:\n  oscar:\n  \
+                    - local: { name: a, wasm: missing.wasm, colour: red }\n  \
+                    - local: { name: b, wasm: command.wasm, http: { path: /b } }\n  \
+                    - local: { name: c, wasm: command.wasm, environment: { secrets: { KEY: abc } } }\n  \
+                    - local: { name: d, wasm: command.wasm, input: [{ path: box }], output: [{ path: box }] }\n  \
+                    - local: { name: e, wasm: command.wasm, http: { path: /b } }\n";
+        std::fs::write(&file, text).unwrap();
+        let told = load(&file).unwrap_err().to_string();
+        let wanted = [
+            (3, "colour: unknown key"),
+            (3, "missing.wasm cannot be read"),
+            (4, "its module is no HTTP handler but preview-1 command"),
+            (5, "secret `KEY` is too short"),
+            (6, "d → d"),
+            (7, "service `b` has it for the same method"),
+            (7, "its module is no HTTP handler"),
+        ];
+        for (line, words) in wanted {
+            assert!(
+                told.lines().any(|one| one.contains(&format!(":{line}:")) && one.contains(words)),
+                "{words}: {told}"
+            );
+        }
+        assert_eq!(told.lines().count(), wanted.len(), "{told}");
+        assert!(!told.contains("abc"), "{told}");
+    }
+
+    #[test]
     fn routes_that_clash_are_found_before_a_host_is_asked() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("f.yaml");
@@ -158,7 +218,12 @@ mod tests {
         };
         write([service("a", "/photos/{id}"), service("b", "/photos/{name}")]);
         let told = load(&file).unwrap_err().to_string();
-        assert!(told.contains("/photos/{name}") && told.contains(":4:"), "{told}");
+        assert!(
+            told.contains("/photos/{name}")
+                && told.contains("`/photos/{id}` of service `a`")
+                && told.contains(":4:"),
+            "{told}"
+        );
         write([service("a", "/photos/{id}"), service("b", "/photo/{name}")]);
         assert_eq!(load(&file).unwrap().len(), 2);
     }

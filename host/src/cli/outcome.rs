@@ -160,6 +160,8 @@ fn of_client(error: &ClientError) -> (Exit, Option<String>) {
             }
             StatusCode::NOT_FOUND => (Exit::NotFound, next_step(detail)),
             StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => (Exit::BadFile, next_step(detail)),
+            // The same mistake inside of one file is a bad file too.
+            StatusCode::CONFLICT if detail.code == "route_taken" => (Exit::BadFile, next_step(detail)),
             _ => (Exit::Failed, next_step(detail)),
         },
         ClientError::Bucket { status, .. } => match *status {

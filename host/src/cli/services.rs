@@ -51,6 +51,14 @@ fn started_by(service: &ServiceSummary) -> String {
         let methods = if route.methods.is_empty() { "HTTP".to_owned() } else { route.methods.join("|") };
         format!("{methods} {}{}", route.host.as_deref().unwrap_or_default(), route.path)
     });
-    let all: Vec<String> = buckets.chain(routes).collect();
+    let events = service.events.iter().map(|filter| {
+        let wanted = [("type", &filter.kind), ("source", &filter.source), ("subject", &filter.subject)];
+        let wanted: Vec<String> = wanted
+            .iter()
+            .filter_map(|(name, pattern)| Some(format!("{name} {}", pattern.as_ref()?)))
+            .collect();
+        format!("events of {}", wanted.join(", "))
+    });
+    let all: Vec<String> = buckets.chain(routes).chain(events).collect();
     if all.is_empty() { "calls".to_owned() } else { all.join(", ") }
 }

@@ -20,9 +20,13 @@ pub(super) fn data(folder: Option<&Path>) -> Vec<Finding> {
         return vec![Finding::new(check, Verdict::Missing, "no home", "name one with --data")];
     };
     // It need not exist yet: what counts is where it will be.
-    let Some(there) = folder.ancestors().map(or_here).find(|folder| folder.is_dir()) else {
+    let Some(there) = folder.ancestors().map(or_here).find(|folder| folder.exists()) else {
         return vec![Finding::new(check, Verdict::Impossible, folder.display().to_string(), "it is nowhere")];
     };
+    if !there.is_dir() {
+        let found = format!("{} is a file", there.display());
+        return vec![Finding::new(check, Verdict::Impossible, found, "choose a folder with --data")];
+    }
     let timed = fsync(there);
     let written = match &timed {
         Ok(_) => Finding::good(check, folder.display().to_string()),

@@ -13,11 +13,11 @@ use table::Reader;
 /// Services in one file.
 const MAX_SERVICES: usize = 10_000;
 
-/// Reads a whole file.
-pub(super) fn file(node: &Node) -> Result<Vec<Definition>, Vec<Problem>> {
+/// Reads a whole file: what could be made out, and everything that is wrong.
+pub(super) fn file(node: &Node) -> (Vec<Definition>, Vec<Problem>) {
     let mut reader = Reader::strict();
     let found = read_file(&mut reader, node);
-    reader.finish(found)
+    (found, reader.finish(()).err().unwrap_or_default())
 }
 
 fn read_file(reader: &mut Reader, node: &Node) -> Vec<Definition> {

@@ -31,6 +31,36 @@ async fn a_module_is_what_its_digest_says_and_not_too_large() {
 }
 
 #[tokio::test]
+async fn a_service_that_could_never_work_or_never_end_is_refused() {
+    let host = TestHost::start();
+    let create = async |wasm: String, fields: Value| {
+        let mut service = json!({"name": "odd", "wasm": wasm});
+        service.as_object_mut().expect("a map").extend(fields.as_object().expect("a map").clone());
+        host.admin(Method::POST, "/system/services", service.to_string()).await
+    };
+    let echo = upload(&host, "echo").await;
+    let refused = create(echo.clone(), json!({"http": {"path": "/odd"}})).await;
+    assert_eq!((refused.status, code(&refused)), (StatusCode::BAD_REQUEST, "no_http_handler".to_owned()));
+
+    // The host's own buckets by another name: what goes there would begin anew each time.
+    let port = host.s3.rsplit(':').next().expect("a port");
+    let through = |endpoint: &str| {
+        let provider = json!({"endpoint": endpoint, "access_key": "key", "secret_key": "secret-1"});
+        json!({
+            "input": [{"path": "round/in"}],
+            "output": [{"storage_provider": "s3.self", "path": "round/in"}],
+            "storage_providers": {"s3": {"self": provider}},
+        })
+    };
+    for name in ["127.0.0.1", "localhost", "[::1]", "127.9.9.9"] {
+        let refused = create(echo.clone(), through(&format!("http://{name}:{port}"))).await;
+        assert_eq!(code(&refused), "own_endpoint", "{name}: {}", refused.text());
+    }
+    let elsewhere = create(echo, through("http://127.0.0.1:1")).await;
+    assert_eq!(elsewhere.status, StatusCode::CREATED, "{}", elsewhere.text());
+}
+
+#[tokio::test]
 async fn a_service_is_read_as_it_was_written_but_for_its_secrets() {
     let host = TestHost::start();
     let fields = json!({

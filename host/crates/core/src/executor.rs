@@ -44,6 +44,12 @@ impl Secret {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+
+    /// Whether it can be kept out of what a function says: it has a line that is long enough, or nothing to hide.
+    pub fn can_be_hidden(&self) -> bool {
+        self.0.is_empty() || self.hidden().next().is_some()
+    }
+
     /// What of it is hidden where a function says it: each line that is long enough.
     pub fn hidden(&self) -> impl Iterator<Item = &str> {
         self.0.lines().map(str::trim).filter(|line| line.len() >= Self::SHORTEST)

@@ -112,7 +112,7 @@ pub enum QueueError {
     #[error("there is no invocation {0}")]
     Unknown(InvocationId),
     /// Only a dead letter can be redriven.
-    #[error("invocation {0} is not a dead letter, it is {1:?}")]
+    #[error("invocation {0} is not a dead letter, it {how}", how = .1.words())]
     NotDead(InvocationId, State),
     /// The disk is full: nothing was accepted.
     #[error("no space left for the queue")]

@@ -65,6 +65,18 @@ pub enum State {
     Failed,
 }
 
+impl State {
+    /// In a sentence, after "it".
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Queued => "waits in the queue",
+            Self::Running => "is running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "was a synchronous call that failed",
+        }
+    }
+}
+
 /// One try of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRecord {

@@ -160,7 +160,8 @@ fn filter_miss(filter: &EventFilter, event: &Event) -> Option<String> {
     for (attribute, pattern, value) in attributes {
         let Some(pattern) = pattern else { continue };
         if !value.is_some_and(|value| takes(pattern, value)) {
-            return Some(format!("events: {attribute} is {value:?}, not `{pattern}`"));
+            let found = value.map_or_else(|| "missing".to_owned(), |value| format!("`{value}`"));
+            return Some(format!("events: {attribute} is {found}, not `{pattern}`"));
         }
     }
     None
