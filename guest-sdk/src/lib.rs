@@ -20,7 +20,8 @@
 //! }
 //! ```
 //!
-//! Build it for `wasm32-wasip2` as a `cdylib`; `wicket apply` does the rest. The same code builds natively, where
+//! Build it for `wasm32-wasip2` as a `cdylib` (`rustup target add wasm32-wasip2`; without rustup, `cargo xtask guests`
+//! prints the folder of a `--sysroot` that it made); `wicket apply` does the rest. The same code builds natively, where
 //! [`testing`] stands in for the host:
 //!
 //! ```

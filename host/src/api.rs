@@ -38,6 +38,7 @@ use utoipa_axum::routes;
 
 use crate::node::Node;
 use error::ApiError;
+pub(crate) use error::status_of;
 
 /// All routes of the API.
 pub(crate) fn router(node: Arc<Node>) -> Router {

@@ -64,6 +64,8 @@ async fn a_full_disk_acknowledges_nothing_says_why_and_recovers_when_there_is_ro
     let job = host.admin(Method::POST, "/job/copy", vec![b'x'; 100_000]).await;
     assert_eq!(job.status, StatusCode::INSUFFICIENT_STORAGE, "{}", job.text());
     assert!(job.text().contains("disk"), "{}", job.text());
+    let run = host.admin(Method::POST, "/run/copy", vec![b'x'; 100_000]).await;
+    assert_eq!(run.status, StatusCode::INSUFFICIENT_STORAGE, "{}", run.text());
     assert_eq!(host.get("/health").await.status, StatusCode::OK);
 
     std::fs::remove_file(ballast).expect("the ballast goes");

@@ -88,6 +88,9 @@ async fn a_join_by_window_runs_when_no_part_has_come_for_so_long() {
     assert_eq!(sheets.len(), 1);
     for n in 0..5 {
         assert_eq!(host.object("sheets", &format!("all/{n}.txt")).await.expect("an output"), n.to_string());
+        // Each part knows what took it.
+        let asked = host.wicket(&["explain", &format!("photos/in/{n}.txt"), "--json"]).json();
+        assert_eq!(asked["way"][0]["id"], sheets[0]["id"], "{asked}");
     }
 }
 

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use wicket_buckets::BucketError;
 use wicket_config::{NameError, Problems};
-use wicket_core::{NotAnId, QueueError, chain};
+use wicket_core::{Failure, Limit, NotAnId, QueueError, chain};
 use wicket_store::StoreError;
 use wicket_wasm::ModuleError;
 
@@ -81,7 +81,7 @@ impl ApiError {
     }
 
     /// The disk is full, and nothing was accepted.
-    fn full() -> Self {
+    pub(super) fn full() -> Self {
         let message = "the disk is full: nothing was accepted";
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", message)
             .help("free some space in the data folder and send it again")
@@ -278,4 +278,21 @@ impl From<BucketError> for ApiError {
 
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+/// What a caller is told of a call that failed: a status, and a word for programs.
+pub(crate) fn status_of(failure: &Failure) -> (StatusCode, &'static str) {
+    match failure {
+        Failure::Limit { limit: Limit::Body, .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_limit"),
+        Failure::Limit { limit: Limit::Timeout, .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout_limit"),
+        Failure::Limit { limit: Limit::Concurrency, .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "concurrency_limit")
+        }
+        Failure::Limit { .. } => (StatusCode::BAD_GATEWAY, "limit"),
+        Failure::Function { .. } | Failure::Trap { .. } => (StatusCode::BAD_GATEWAY, "function_failed"),
+        Failure::Input { .. } => (StatusCode::BAD_REQUEST, "input"),
+        Failure::Host { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "host_failed"),
+        // Whoever could be told is gone, unless the host is on its way out.
+        Failure::Cancelled { .. } => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),
+    }
 }

@@ -17,6 +17,8 @@ use super::view::{EventView, ExplainObject, ExplainView, InvocationView};
 use super::{body, cloud_event};
 use crate::node::Node;
 
+/// Invocations of a join that are looked into: the event of each is read.
+const MAX_JOINS: u32 = 100;
 /// Largest question: a CloudEvent with its data.
 const MAX_BODY: usize = 1 << 20;
 
@@ -105,15 +107,34 @@ async fn touched(node: &Node, event: &Event) -> Result<Option<Receipt>, ApiError
     let table = node.catalog.table();
     let mut newest: Option<Receipt> = None;
     for route in table.router.explain(event).into_iter().filter(|route| route.matches) {
-        let filter = Filter { service: Some(route.service), limit: MAX_PAGE, ..Filter::default() };
-        let mut receipts = node.receipts().await.list(&filter).await?.into_iter();
-        let found =
-            receipts.find(|receipt| receipt.source == event.source && receipt.subject == event.subject);
+        let joins = table.deployments.get(&route.service).is_some_and(|one| one.service.join.is_some());
+        let limit = if joins { MAX_JOINS } else { MAX_PAGE };
+        let filter = Filter { service: Some(route.service), limit, ..Filter::default() };
+        let receipts = node.receipts().await.list(&filter).await?;
+        let found = if joins {
+            joined(node, receipts, event).await?
+        } else {
+            let same = |one: &Receipt| one.source == event.source && one.subject == event.subject;
+            receipts.into_iter().find(same)
+        };
         if found.as_ref().map(|receipt| receipt.accepted) > newest.as_ref().map(|receipt| receipt.accepted) {
             newest = found;
         }
     }
     Ok(newest)
+}
+
+/// The newest of these invocations of a join that has this event's object among its parts.
+async fn joined(node: &Node, receipts: Vec<Receipt>, event: &Event) -> Result<Option<Receipt>, ApiError> {
+    let Some(wanted) = event.object() else { return Ok(None) };
+    let place = |object: &ObjectRef| (object.provider.clone(), object.bucket.clone(), object.key.clone());
+    for receipt in receipts {
+        let Some(parts) = node.queue.event(receipt.id).await? else { continue };
+        if parts.objects().into_iter().any(|part| place(part) == place(wanted)) {
+            return Ok(Some(receipt));
+        }
+    }
+    Ok(None)
 }
 
 /// Everything that ran in the same workflow run, oldest first.

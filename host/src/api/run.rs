@@ -7,14 +7,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use http_body::Body as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_util::io::ReaderStream;
-use wicket_core::{ByteStream, Failure, InvocationId, Limit, Reply};
+use wicket_core::{ByteStream, Failure, InvocationId, Reply};
 
 use super::access::Caller;
-use super::error::ApiError;
+use super::error::{ApiError, status_of};
 use super::openapi::Binary;
 use super::view::INVOCATION_HEADER;
 use super::{body, oscar, params, services};
@@ -67,6 +67,7 @@ pub(super) async fn run(
     let base64 = base64.get().copied().unwrap_or(false);
     let response = match result {
         Ok(said) => answer(said, base64).await?,
+        Err(Failure::Host { .. }) if !node.store.has_room() => ApiError::full().into_response(),
         Err(failure) => failed(&failure, id).into_response(),
     };
     Ok(named(response, id))
@@ -127,19 +128,7 @@ fn guessed(body: &Bytes) -> &'static str {
 /// Why there is no answer. The caller may run the service, so what it said goes to him; what the host says of itself
 /// stays in the receipt.
 fn failed(failure: &Failure, id: InvocationId) -> ApiError {
-    let (status, code) = match failure {
-        Failure::Limit { limit: Limit::Body, .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_limit"),
-        Failure::Limit { limit: Limit::Timeout, .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout_limit"),
-        Failure::Limit { limit: Limit::Concurrency, .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, "concurrency_limit")
-        }
-        Failure::Limit { .. } => (StatusCode::BAD_GATEWAY, "limit"),
-        Failure::Function { .. } | Failure::Trap { .. } => (StatusCode::BAD_GATEWAY, "function_failed"),
-        Failure::Input { .. } => (StatusCode::BAD_REQUEST, "input"),
-        Failure::Host { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "host_failed"),
-        // Whoever could be told is gone, unless the host is on its way out.
-        Failure::Cancelled { .. } => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),
-    };
+    let (status, code) = status_of(failure);
     let message = match failure {
         Failure::Host { .. } => "the host failed".to_owned(),
         failure => failure.to_string(),

@@ -40,6 +40,11 @@ impl Reserve {
         }
     }
 
+    /// Whether the disk has as much room as the reserve is large, beside it.
+    pub(crate) fn has_room(&self) -> bool {
+        self.path.parent().and_then(free).is_none_or(|free| free >= BYTES)
+    }
+
     /// Gives the room back; false when there is none to give.
     pub(crate) fn release(&self) -> bool {
         let gone = fs::remove_file(&self.path).is_ok();

@@ -92,6 +92,11 @@ impl Store {
         self.shared.reserve.keep();
     }
 
+    /// Whether the disk has room for more than a few small works.
+    pub fn has_room(&self) -> bool {
+        self.shared.reserve.has_room()
+    }
+
     async fn hand_in<T, F>(&self, work: F, durable: bool) -> Result<T, StoreError>
     where
         T: Send + 'static,

@@ -4,6 +4,8 @@ use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
 use wicket_core::{Failure, InvocationId, Limit};
 
+use crate::api::status_of;
+
 /// An answer of the host's own, as JSON. One who is refused for the moment is told when to come again.
 pub(super) fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
     let body = serde_json::json!({ "error": { "code": code, "message": message } }).to_string();
@@ -20,19 +22,7 @@ pub(super) fn refusal(status: StatusCode, code: &str, message: &str) -> Response
 /// The answer to a caller whose function failed before it answered. The reason is in the receipt: only the kind is
 /// told outside.
 pub(super) fn failed(failure: &Failure, id: InvocationId) -> Response<Body> {
-    let (status, code) = match failure {
-        Failure::Limit { limit: Limit::Body, .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_limit"),
-        Failure::Limit { limit: Limit::Timeout, .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout_limit"),
-        Failure::Limit { limit: Limit::Concurrency, .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, "concurrency_limit")
-        }
-        Failure::Limit { .. } => (StatusCode::BAD_GATEWAY, "limit"),
-        Failure::Function { .. } | Failure::Trap { .. } => (StatusCode::BAD_GATEWAY, "function_failed"),
-        Failure::Input { .. } => (StatusCode::BAD_REQUEST, "input"),
-        Failure::Host { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "host_failed"),
-        // Whoever could be told is gone, unless the host is on its way out.
-        Failure::Cancelled { .. } => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),
-    };
+    let (status, code) = status_of(failure);
     let text = match failure {
         Failure::Limit { limit: Limit::Concurrency, .. } => {
             format!("the host runs as many instances as it may (invocation {id})")
