@@ -247,6 +247,13 @@ impl LocalBuckets {
     /// Removes uploads that nobody will complete, and files of an earlier process that no row names. To be called once
     /// after opening; the buckets can be used meanwhile.
     pub async fn sweep(&self) -> Result<(), BucketError> {
+        let swept = self.sweep_files().await;
+        // Also after an error: what is left waits for the next start, and no name is remembered for it.
+        self.files.swept();
+        swept
+    }
+
+    async fn sweep_files(&self) -> Result<(), BucketError> {
         // The files of uploads given up here are found below.
         self.store.write(|tx| multipart::give_up(tx, i64::MAX).map(drop)).await?;
         for shard in 0..=255u8 {
@@ -261,7 +268,6 @@ impl LocalBuckets {
             });
             swept.await?;
         }
-        self.files.swept();
         Ok(())
     }
 }
