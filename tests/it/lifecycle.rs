@@ -1,5 +1,6 @@
 //! How a host starts, what it makes and keeps to itself, and how it ends.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -13,6 +14,11 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// Runs `wicket serve`, which must not come up.
 fn refused(args: &[&str]) -> (i32, String) {
+    refused_with(args, &[])
+}
+
+/// The same with variables.
+fn refused_with(args: &[&str], env: &[(&str, &str)]) -> (i32, String) {
     let mut command = Command::new(binary());
     command.arg("serve").args(args);
     for listen in ["--listen", "--s3-listen"] {
@@ -20,7 +26,7 @@ fn refused(args: &[&str]) -> (i32, String) {
             command.args([listen, "127.0.0.1:0"]);
         }
     }
-    let output = command.stdin(Stdio::null()).output().expect("the binary starts");
+    let output = command.envs(env.iter().copied()).stdin(Stdio::null()).output().expect("the binary starts");
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -64,6 +70,48 @@ async fn the_environment_overrides_what_the_folder_keeps() {
     assert_eq!(listed.json()["minio_provider"]["access_key"], "chosenaccess");
 }
 
+/// What `wicket serve` prints for people once it listens.
+fn greeting(data: &std::path::Path, env: &[(&str, &str)]) -> Vec<String> {
+    let mut command = Command::new(binary());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data"]).arg(data);
+    command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the binary starts");
+    let mut said = Vec::new();
+    for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
+        said.push(line.expect("text"));
+        if said.last().is_some_and(|line| line.starts_with("S3 keys")) {
+            break;
+        }
+    }
+    child.kill().and_then(|()| child.wait()).expect("it ran until now");
+    said
+}
+
+#[test]
+fn where_the_secrets_are_is_said_and_what_they_are_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let last = |line: &String| std::path::PathBuf::from(line.rsplit(' ').next().unwrap_or_default());
+    let said = greeting(&folder.path().join("own"), &[]);
+    for line in said.iter().filter(|line| line.starts_with("admin") || line.starts_with("S3 keys")) {
+        assert!(last(line).is_file(), "{line}");
+    }
+    let env = [
+        ("WICKET_ADMIN_PASSWORD", "chosen-by-the-operator"),
+        ("WICKET_S3_ACCESS_KEY", "chosen-access"),
+        ("WICKET_S3_SECRET_KEY", "chosen-secret"),
+    ];
+    let data = folder.path().join("given");
+    let said = greeting(&data, &env).join("\n");
+    assert!(
+        said.contains("from WICKET_ADMIN_PASSWORD") && said.contains("from WICKET_S3_SECRET_KEY"),
+        "{said}"
+    );
+    assert!(
+        !said.contains("chosen") && !said.contains("admin-password") && !said.contains("s3-keys"),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_is_wrong_is_told_before_anything_listens() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -84,6 +132,17 @@ fn what_is_wrong_is_told_before_anything_listens() {
     let (_, said) = refused(&["--data", data, "--s3-listen", &taken]);
     assert!(said.contains(&taken) && said.contains("--s3-listen"), "{said}");
     assert!(!std::path::Path::new(data).join("wicket.db").exists(), "nothing was opened");
+}
+
+#[test]
+fn half_a_key_pair_is_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    for half in ["WICKET_S3_ACCESS_KEY", "WICKET_S3_SECRET_KEY"] {
+        let (_, said) = refused_with(&["--data", data.to_str().expect("text")], &[(half, "given-for-s3")]);
+        assert!(said.contains("only one is set") && !said.contains("given-for-s3"), "{said}");
+        assert!(!data.exists(), "{half}: a folder was made");
+    }
 }
 
 #[test]

@@ -171,6 +171,8 @@ async fn wrong_keys_make_a_dead_letter_that_names_the_store_and_no_secret() {
     let reason = letters.json()[0]["reason"].as_str().unwrap_or_default().to_owned();
     assert!(reason.contains(&weed.endpoint()) && reason.contains("in/a.jpg"), "{reason}");
     assert!(reason.contains("SignatureDoesNotMatch") || reason.contains("Denied"), "{reason}");
+    // One sentence for a person, not the client's own record of the answer.
+    assert!(reason.len() < 400 && !reason.contains("Response {"), "{reason}");
     let shown = host.admin(Method::GET, "/system/services/copy", Bytes::new()).await.text();
     let logs = host.wicket(&["logs", &id]);
     for (place, text) in [

@@ -38,6 +38,23 @@ async fn what_nobody_takes_is_not_stored() {
     assert_eq!(endpoint.recorder.announced().len(), 1);
 }
 
+/// Who could guess the id of an upload's event could send an event of that id first, and the upload would start nothing.
+#[tokio::test]
+async fn nobody_can_guess_the_id_of_an_uploads_event() {
+    let (one, other) = (Endpoint::start().await, Endpoint::start().await);
+    for endpoint in [&one, &other] {
+        endpoint.put("a", "the same in both").await;
+        endpoint.put("b", "the same in both").await;
+    }
+    let [mine, theirs] = [&one, &other].map(|endpoint| {
+        endpoint.recorder.events().iter().map(|event| event.id.to_string()).collect::<Vec<_>>()
+    });
+    assert_eq!(mine.len(), 2);
+    assert!(mine.iter().zip(&theirs).all(|(mine, theirs)| mine != theirs), "{mine:?} {theirs:?}");
+    // Still in the order in which they became visible.
+    assert!(mine.is_sorted(), "{mine:?}");
+}
+
 #[tokio::test]
 async fn a_reader_keeps_what_it_reads() {
     let endpoint = Endpoint::start().await;
