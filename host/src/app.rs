@@ -34,6 +34,9 @@ const BACKLOG: u32 = 4096;
 /// How often old receipts and logs are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
+/// How long a container engine is waited for when the host starts and when it ends.
+const ENGINE: Duration = Duration::from_secs(10);
+
 /// How long an uploaded module may wait for a service that names it.
 const UNNAMED: Duration = Duration::from_secs(86_400);
 
@@ -64,6 +67,7 @@ async fn run(config: HostConfig, data: PathBuf, options: ServeOptions) -> anyhow
     let s3_endpoint = wicket_buckets::S3Endpoint::new(node.buckets.clone(), node.credentials.s3.clone());
     node.tasks.spawn(s3_endpoint.serve(s3, node.stop.clone()));
     node.tasks.spawn(trigger::http::serve(node.clone(), http, api::router(node.clone())));
+    recover_containers(&node).await;
     node.tasks.spawn(dispatch::run(node.clone()));
     node.tasks.spawn(housekeeping(node.clone()));
     // Not one of the node's tasks: it ends when they have.
@@ -97,6 +101,9 @@ async fn run(config: HostConfig, data: PathBuf, options: ServeOptions) -> anyhow
         tracing::warn!("some work did not end; its leases run out by themselves");
     }
     opened.data_dir.remove_host_file();
+    if tokio::time::timeout(ENGINE, node.docker.drain()).await.is_err() {
+        tracing::warn!("some containers were not removed; the next start does it");
+    }
     let store = node.store.clone();
     let dropped = node.recorder.dropped();
     drop(node);
@@ -151,6 +158,24 @@ fn say(addresses: &Addresses, data_dir: &data_dir::DataDir, options: ServeOption
     out.flush()
 }
 
+/// Finds the containers of an earlier process before anything of their invocations is tried again. An engine that does
+/// not answer holds up nothing: what it runs is found to be nobody's later.
+async fn recover_containers(node: &Node) {
+    match tokio::time::timeout(ENGINE, node.docker.recover()).await {
+        Ok(Ok(())) => {
+            if let Err(error) = node.sweep_containers().await {
+                tracing::warn!(error = chain(&error), "containers that nobody waits for were not removed");
+            }
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(error = chain(&error), "containers of an earlier process were not looked for")
+        }
+        Err(_) => tracing::warn!(
+            "the container engine does not answer: what an earlier process left was not looked for"
+        ),
+    }
+}
+
 /// Looks for what an earlier process left half done.
 async fn sweep(node: Arc<Node>) {
     tokio::select! {
@@ -182,6 +207,9 @@ async fn housekeeping(node: Arc<Node>) {
             Ok(0) => {}
             Ok(n_invocations) => tracing::debug!(n_invocations, "old receipts forgotten"),
             Err(error) => tracing::warn!(error = chain(&error), "old receipts could not be forgotten"),
+        }
+        if let Err(error) = node.sweep_containers().await {
+            tracing::warn!(error = chain(&error), "containers that nobody waits for were not removed");
         }
         match node.catalog.forget_modules(UNNAMED).await {
             Ok(0) => {}

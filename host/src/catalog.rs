@@ -12,7 +12,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Semaphore, watch};
 use wicket_buckets::{BucketError, LocalBuckets};
-use wicket_config::{ByteSize, ModuleDigest, Service, ServiceName};
+use wicket_config::{ByteSize, ImageName, ModuleDigest, Service, ServiceName, Variant};
+use wicket_container::{DockerExecutor, EngineError};
 use wicket_core::{Cycle, Deployment, Router, Secret, Timestamp, find_cycle};
 use wicket_store::{Store, StoreError};
 use wicket_wasm::{ModuleError, Shape, WasmExecutor};
@@ -42,10 +43,17 @@ pub(crate) struct Catalog {
     cell: TableCell,
     store: Store,
     buckets: Arc<LocalBuckets>,
-    wasm: Arc<WasmExecutor>,
+    executors: Executors,
     /// Changes come one after the other.
     changing: Mutex<()>,
     changed: watch::Sender<u64>,
+}
+
+/// What services are checked with before they stand.
+#[derive(Clone, Debug)]
+pub(crate) struct Executors {
+    pub(crate) wasm: Arc<WasmExecutor>,
+    pub(crate) docker: Arc<DockerExecutor>,
 }
 
 /// What must hold of a service for `apply` to go on.
@@ -85,7 +93,9 @@ pub(crate) struct VersionInfo {
     /// When it was applied.
     pub(crate) created: Timestamp,
     /// Its module.
-    pub(crate) wasm: ModuleDigest,
+    pub(crate) wasm: Option<ModuleDigest>,
+    /// Its image.
+    pub(crate) image: Option<ImageName>,
     /// Whether it is the one that runs.
     pub(crate) current: bool,
 }
@@ -107,6 +117,9 @@ pub(crate) enum ApplyError {
         "service `{0}` asks for `limits.memory` {1}, and this host gives at most {2} (`wasm.max_memory`)"
     )]
     Memory(ServiceName, ByteSize, ByteSize),
+    /// It cannot run in a container here.
+    #[error("service `{0}` cannot run in a container here")]
+    Engine(ServiceName, #[source] EngineError),
     /// It has HTTP routes, and its module answers none.
     #[error("service `{0}` has HTTP routes, and its module is no HTTP handler but {1}")]
     NoHandler(ServiceName, Shape),
@@ -153,7 +166,7 @@ impl Catalog {
         cell: TableCell,
         store: Store,
         buckets: Arc<LocalBuckets>,
-        wasm: Arc<WasmExecutor>,
+        executors: Executors,
     ) -> Result<Arc<Self>, StoreError> {
         let deployments = store.read(record::load).await?;
         let table = Table::compile(deployments, &Table::default());
@@ -162,7 +175,7 @@ impl Catalog {
             cell,
             store,
             buckets,
-            wasm,
+            executors,
             changing: Mutex::new(()),
             changed: watch::Sender::new(0),
         }))
@@ -181,7 +194,7 @@ impl Catalog {
     /// Creates or updates a service: checked, compiled, stored, then swapped in. On an error nothing has changed.
     pub(crate) async fn apply(
         &self,
-        service: Service,
+        mut service: Service,
         secrets: BTreeMap<String, String>,
         expected: Expected,
     ) -> Result<Applied, ApplyError> {
@@ -192,9 +205,18 @@ impl Catalog {
         let secrets: BTreeMap<String, Secret> =
             secrets.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
         can_be_hidden(&service.name, &secrets)?;
-        let module = self.wasm.prepare(&service).await?;
-        if !service.http.is_empty() && module.shape != Shape::Http {
-            return Err(ApplyError::NoHandler(service.name, module.shape));
+        if let Some(module) = &service.wasm {
+            let module = self.executors.wasm.prepare(module).await?;
+            if !service.http.is_empty() && module.shape != Shape::Http {
+                return Err(ApplyError::NoHandler(service.name, module.shape));
+            }
+        }
+        if service.variants().contains(&Variant::Docker) {
+            let prepared = self.executors.docker.prepare(&service).await;
+            let content = prepared.map_err(|source| ApplyError::Engine(service.name.clone(), source))?;
+            if let Some(container) = &mut service.container {
+                container.content = content;
+            }
         }
 
         let _one_at_a_time = self.changing.lock().await;
@@ -295,9 +317,9 @@ impl Catalog {
         let named = self.store.read(record::modules).await?;
         let now = Timestamp::now();
         let mut n_gone = 0;
-        for module in self.wasm.modules().await? {
+        for module in self.executors.wasm.modules().await? {
             if !named.contains(&module.digest) && now.since(module.stored) > age {
-                n_gone += usize::from(self.wasm.remove_module(&module.digest).await?);
+                n_gone += usize::from(self.executors.wasm.remove_module(&module.digest).await?);
             }
         }
         Ok(n_gone)
@@ -306,7 +328,9 @@ impl Catalog {
     /// Everything that can be wrong with a service on this node.
     async fn check(&self, table: &Table, service: &Service) -> Result<(), ApplyError> {
         self.fits(table, service)?;
-        self.wasm.prepare(service).await?;
+        if let Some(module) = &service.wasm {
+            self.executors.wasm.prepare(module).await?;
+        }
         let local = |provider: &wicket_config::ProviderId| provider.is_local();
         let inputs = service.input.iter().filter(|input| local(&input.storage_provider)).map(|i| &i.bucket);
         let outputs =
@@ -329,8 +353,8 @@ impl Catalog {
             return Err(cycle.into());
         }
         HttpTable::check(all.iter().map(|service| &**service))?;
-        let (asked, most) = (service.limits.memory, self.wasm.max_memory());
-        if asked.0 > most.0 {
+        let (asked, most) = (service.limits.memory, self.executors.wasm.max_memory());
+        if service.wasm.is_some() && asked.0 > most.0 {
             return Err(ApplyError::Memory(service.name.clone(), asked, most));
         }
         Ok(())

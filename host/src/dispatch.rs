@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
-use wicket_config::ServiceName;
+use wicket_config::{ServiceName, Variant};
 use wicket_core::{
-    AttemptRecord, Delivery, Deployment, Executor, Failure, Lease, Log, Queue, QueueError, Settled,
-    StagedObject, Timestamp, Usage, Verdict, chain, judge,
+    AttemptRecord, Delivery, Deployment, Failure, Lease, Log, Queue, QueueError, Settled, StagedObject,
+    Timestamp, Usage, Verdict, chain, executor_of, judge, moves_on, place,
 };
 
 use crate::attempt::Scratch;
@@ -72,14 +72,16 @@ async fn serve(node: Arc<Node>, service: ServiceName, stop: CancellationToken) {
                 changed = changes.changed() => if changed.is_ok() { continue } else { return },
             },
         };
-        let budget = tokio::select! {
+        // A slot of the executor that most of its attempts run on; one that moves on waits for another's.
+        let Some(variant) = first_variant(&node, &service) else { continue };
+        let slot = tokio::select! {
             () = stop.cancelled() => return,
-            budget = node.budget.clone().acquire_owned() => budget,
+            slot = node.slots.of(variant).acquire_owned() => slot,
         };
-        let (Ok(permit), Ok(budget)) = (permits, budget) else { return };
+        let (Ok(permit), Ok(slot)) = (permits, slot) else { return };
         match node.queue.lease(&service, node.config.queue.lease.0).await {
             Ok(Some(lease)) => {
-                node.tasks.spawn(settle(node.clone(), lease, [permit, budget]));
+                node.tasks.spawn(settle(node.clone(), lease, permit, (variant, slot)));
             }
             Ok(None) => {}
             Err(error) => {
@@ -93,11 +95,19 @@ async fn serve(node: Arc<Node>, service: ServiceName, stop: CancellationToken) {
     }
 }
 
+/// The variant that an invocation of this service runs first; none when it was removed just now.
+fn first_variant(node: &Node, service: &ServiceName) -> Option<Variant> {
+    node.catalog.table().deployments.get(service)?.service.variants().first().copied()
+}
+
+/// A place on the executor of a variant.
+type Slot = (Variant, OwnedSemaphorePermit);
+
 /// Runs one leased attempt and settles it.
-async fn settle(node: Arc<Node>, lease: Lease, permits: [OwnedSemaphorePermit; 2]) {
+async fn settle(node: Arc<Node>, lease: Lease, permit: OwnedSemaphorePermit, slot: Slot) {
     let id = lease.invocation.id;
     let service = lease.invocation.service.clone();
-    match attempt(&node, lease).await {
+    match attempt(&node, lease, slot).await {
         Ok(()) => {}
         Err(QueueError::Fenced(_)) => {
             tracing::warn!(%id, %service, "lease lost: what the attempt did is dropped");
@@ -106,16 +116,19 @@ async fn settle(node: Arc<Node>, lease: Lease, permits: [OwnedSemaphorePermit; 2
             tracing::error!(%id, %service, error = chain(&error), "attempt could not be settled, it will be made again");
         }
     }
-    drop(permits);
+    drop(permit);
 }
 
-async fn attempt(node: &Node, lease: Lease) -> Result<(), QueueError> {
+async fn attempt(node: &Node, lease: Lease, slot: Slot) -> Result<(), QueueError> {
     let table = node.catalog.table();
     let Some(deployment) = table.deployments.get(&lease.invocation.service).cloned() else {
         let failure = Failure::Host { message: REMOVED.to_owned() };
         let settled = not_run(node, &lease, 0, failure);
         return node.queue.bury(lease, settled).await;
     };
+    let variants = deployment.service.variants();
+    let (variant, n_moved) = placed(node, &lease, &deployment, &variants, slot.0).await?;
+    let lease = Lease { attempt: lease.attempt - n_moved.min(lease.attempt - 1), ..lease };
     if lease.attempt > deployment.service.retry.attempts.max(1) {
         // Attempts that ended with the host itself: a poisoned event must not take it down for ever.
         let message = "no attempt could be settled: each time the host stopped, the disk was full or the lease was lost";
@@ -128,12 +141,15 @@ async fn attempt(node: &Node, lease: Lease) -> Result<(), QueueError> {
         Err(error) => {
             let failure = Failure::Host { message: format!("no scratch folder: {error}") };
             let settled = not_run(node, &lease, deployment.version, failure.clone());
-            return finish(node, lease, &deployment, settled, Err(failure)).await;
+            return finish(node, lease, &deployment, variant, settled, Err(failure)).await;
         }
     };
     let queue_us = u64::try_from(Timestamp::now().since(lease.due).as_micros()).unwrap_or(u64::MAX);
     let event = lease.invocation.event.clone();
-    let run = node.try_once(&deployment, lease.invocation.clone(), lease.number, &scratch, None);
+    let run = async {
+        let _slot = on(node, variant, slot).await;
+        node.try_once(&deployment, variant, lease.invocation.clone(), lease.number, &scratch, None).await
+    };
     let Tried { mut record, log, result } = tokio::select! {
         tried = run => tried,
         error = keep(node, &lease) => return Err(error),
@@ -155,8 +171,44 @@ async fn attempt(node: &Node, lease: Lease) -> Result<(), QueueError> {
         Ok((_, _, follow_ups)) => follow_ups.iter().map(|delivery| service(delivery).clone()).collect(),
         Err(_) => BTreeSet::new(),
     };
-    finish(node, lease, &deployment, settled, result).await?;
+    finish(node, lease, &deployment, variant, settled, result).await?;
     node.bury_orphans(&started).await
+}
+
+/// The variant that this attempt runs, and how many attempts of this set moved on from a lighter one.
+async fn placed(
+    node: &Node,
+    lease: &Lease,
+    deployment: &Deployment,
+    variants: &[Variant],
+    first: Variant,
+) -> Result<(Variant, u32), QueueError> {
+    // Only what can move is looked up.
+    if variants.len() < 2 || lease.attempt == 1 {
+        return Ok((variants.first().copied().unwrap_or(first), 0));
+    }
+    let receipt = node.queue.receipt(lease.invocation.id).await?;
+    let mut attempts = receipt.map(|receipt| receipt.attempts).unwrap_or_default();
+    // Those before a dead letter was redriven do not count.
+    let of_this_set = attempts.len().saturating_sub(lease.attempt as usize - 1);
+    attempts.drain(..of_this_set);
+    let variant = place(variants, deployment.version, &attempts).unwrap_or(first);
+    let lighter = variants.iter().take_while(|one| **one != variant).map(|one| executor_of(*one));
+    let lighter: Vec<&str> = lighter.collect();
+    let moved = attempts
+        .iter()
+        .filter(|one| lighter.contains(&one.executor.as_str()) && one.failure.as_ref().is_some_and(moves_on));
+    Ok((variant, u32::try_from(moved.count()).unwrap_or(u32::MAX)))
+}
+
+/// A slot of this variant's executor: the one that was taken, or another.
+async fn on(node: &Node, variant: Variant, (of, slot): Slot) -> Option<OwnedSemaphorePermit> {
+    if of == variant {
+        return Some(slot);
+    }
+    drop(slot);
+    // Nobody closes it.
+    node.slots.of(variant).acquire_owned().await.ok()
 }
 
 type Done = (wicket_core::Reply, Vec<StagedObject>, Vec<Delivery>);
@@ -165,10 +217,18 @@ async fn finish(
     node: &Node,
     lease: Lease,
     deployment: &Deployment,
+    variant: Variant,
     settled: Settled,
     result: Result<Done, Failure>,
 ) -> Result<(), QueueError> {
     let id = lease.invocation.id;
+    if let Err(failure) = &result
+        && moves_on(failure)
+        && deployment.service.variants().last() != Some(&variant)
+    {
+        tracing::info!(%id, service = %deployment.service.name, "attempt ended at a limit, a heavier variant is next");
+        return node.queue.retry(lease, settled, Timestamp::now()).await;
+    }
     let (judged, done) = match result {
         Ok((reply, staged, follow_ups)) => (Ok(reply), Some((staged, follow_ups))),
         Err(failure) => (Err(failure), None),
@@ -216,7 +276,7 @@ fn not_run(node: &Node, lease: &Lease, version: u32, failure: Failure) -> Settle
     let attempt = AttemptRecord {
         number: lease.number,
         version,
-        executor: node.wasm.name().to_owned(),
+        executor: first_variant(node, &lease.invocation.service).map_or("none", executor_of).to_owned(),
         started: Timestamp::now(),
         queue_us: 0,
         usage: Usage::default(),

@@ -16,10 +16,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wicket_buckets::LocalBuckets;
-use wicket_config::{HostConfig, ServiceName};
+use wicket_config::{HostConfig, ServiceName, Variant};
+use wicket_container::{DockerExecutor, EngineError};
 use wicket_core::{
-    Delivery, Deployment, Event, Invocation, InvocationId, LogSink, ObjectRef, Objects, Pushed, Queue,
-    QueueError, may_name,
+    Delivery, Deployment, Event, Executor, Invocation, InvocationId, LogSink, ObjectRef, Objects, Pushed,
+    Queue, QueueError, State, may_name,
 };
 use wicket_queue::SqliteQueue;
 use wicket_store::Store;
@@ -52,6 +53,8 @@ pub(crate) struct Node {
     pub(crate) outside: Arc<Outside>,
     /// What runs wasm.
     pub(crate) wasm: Arc<WasmExecutor>,
+    /// What runs containers.
+    pub(crate) docker: Arc<DockerExecutor>,
     /// What is deployed.
     pub(crate) catalog: Arc<Catalog>,
     /// Who may do what.
@@ -61,7 +64,7 @@ pub(crate) struct Node {
     /// Receipts of synchronous calls, on their way to the store.
     pub(crate) recorder: Recorder,
     /// Bounds the attempts of all services together.
-    pub(crate) budget: Arc<Semaphore>,
+    pub(crate) slots: Slots,
     /// Folder of the attempts' folders.
     pub(crate) work: PathBuf,
     /// Where the node listens, once it does.
@@ -72,6 +75,23 @@ pub(crate) struct Node {
     pub(crate) abandon: CancellationToken,
     /// Everything that was spawned.
     pub(crate) tasks: TaskTracker,
+}
+
+/// How many attempts an executor runs at once, over all services. Each has its own: one that is full slows no other.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    pub(crate) wasm: Arc<Semaphore>,
+    pub(crate) docker: Arc<Semaphore>,
+}
+
+impl Slots {
+    /// Those of a variant's executor.
+    pub(crate) fn of(&self, variant: Variant) -> Arc<Semaphore> {
+        match variant {
+            Variant::Wasm => self.wasm.clone(),
+            Variant::Docker => self.docker.clone(),
+        }
+    }
 }
 
 /// Where a node listens; also the file `host.json` in its data folder.
@@ -125,6 +145,17 @@ pub(crate) struct Accepted {
     pub(crate) started: Vec<(ServiceName, InvocationId, bool)>,
     /// Joins that keep it as a part.
     pub(crate) waiting: u32,
+}
+
+/// Why what an earlier process left was not looked after.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SweepError {
+    /// The queue does not say what waits.
+    #[error("cannot read what waits")]
+    Queue(#[from] QueueError),
+    /// The engine does not answer.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
 }
 
 /// Why an event was not accepted. Nothing of it was stored.
@@ -265,6 +296,26 @@ impl Node {
         for service in &waiting {
             if table.deployments.get(service).is_some_and(|deployment| deployment.service.join.is_none()) {
                 self.queue.close_joins(service).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What runs a variant.
+    pub(crate) fn executor(&self, variant: Variant) -> &dyn Executor {
+        match variant {
+            Variant::Wasm => &*self.wasm,
+            Variant::Docker => &*self.docker,
+        }
+    }
+
+    /// Removes containers that an earlier process left and nobody will take over: their invocation has its end.
+    pub(crate) async fn sweep_containers(&self) -> Result<(), SweepError> {
+        for id in self.docker.waiting() {
+            let receipt = self.queue.receipt(id).await?;
+            let waits = receipt.is_some_and(|one| matches!(one.state, State::Queued | State::Running));
+            if !waits {
+                self.docker.discard(id).await?;
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ mod wire;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{ModuleDigest, NameError, Problem, Problems, Service};
+use crate::{ModuleDigest, Problem, Problems, Service};
 
 pub use wire::{HIDDEN, wire};
 
@@ -22,8 +22,8 @@ pub const MAX_TEXT: usize = 1 << 20;
 pub struct Definition {
     /// The module: a path beside the file, or a digest.
     pub wasm: Option<String>,
-    /// The container image, where the definition has one; this release runs wasm only.
-    pub image: Option<String>,
+    /// The file with the script of its container, a path beside the file of services; on the wire its text has come.
+    pub script: Option<String>,
     /// Line and column, from 1, of what names the module (of the service, where nothing does); 0 on the wire.
     pub place: (usize, usize),
     /// Values of the secrets.
@@ -76,34 +76,56 @@ impl Definition {
         self.wasm = Some(digest.to_string());
     }
 
-    /// The service, and the values of its secrets. Its module must be a digest by now.
+    /// Says what its container's script is. Line ends are made those of the shell.
+    pub fn set_script(&mut self, text: &str) -> Result<(), NotAScript> {
+        let Some(container) = &mut self.draft.container else { return Ok(()) };
+        container.script = Some(script(text)?);
+        self.script = None;
+        Ok(())
+    }
+
+    /// The service, and the values of its secrets. Its module must be a digest by now, and its script be read.
     pub fn resolve(&self) -> Result<(Service, BTreeMap<String, String>), Problems> {
-        let problem = |message: String| {
-            let mut problems = Problems::one("service", &format!("{}.wasm", self.draft.name), message);
-            problems.items[0].help =
-                Some("upload the module with PUT /system/modules/{sha256} and name its digest, or use `wicket apply`".into());
+        let problem = |field: &str, message: String, help: &str| {
+            let mut problems = Problems::one("service", &format!("{}.{field}", self.draft.name), message);
+            problems.items[0].help = Some(help.to_owned());
             problems
         };
-        let Some(wasm) = &self.wasm else {
-            return Err(problem(
-                "there is no module: this release runs WebAssembly, not container images".into(),
-            ));
-        };
-        let digest: ModuleDigest = wasm.parse().map_err(|error: NameError| problem(error.to_string()))?;
-        Ok((Service { wasm: digest, ..self.draft.clone() }, self.secrets.clone()))
+        let upload =
+            "upload the module with PUT /system/modules/{sha256} and name its digest, or use `wicket apply`";
+        let digest = self.wasm.as_ref().map(|wasm| wasm.parse::<ModuleDigest>());
+        let wasm = digest.transpose().map_err(|error| problem("wasm", error.to_string(), upload))?;
+        let mut service = Service { wasm, ..self.draft.clone() };
+        if service.variants().is_empty() {
+            let message = "there is nothing to run".to_owned();
+            return Err(problem("wasm", message, "name a module with `wasm`, or an image with `image`"));
+        }
+        if let Some(container) = &mut service.container
+            && let Some(text) = &container.script
+        {
+            let text = script(text).map_err(|error| problem("script", error.to_string(), "it is a text"))?;
+            container.script = Some(text);
+        }
+        Ok((service, self.secrets.clone()))
     }
 
     /// The service as it goes over the wire, the values of its secrets included.
     pub fn to_wire(&self) -> serde_json::Value {
         let mut json = wire(&self.draft);
         json["wasm"] = self.wasm.clone().into();
-        if let Some(image) = &self.image {
-            json["image"] = image.clone().into();
-        }
         json["storage_providers"] = wire::providers(&self.draft, |provider| &provider.secret_key);
         json["environment"]["secrets"] = serde_json::json!(self.secrets);
         json
     }
+}
+
+/// A script that no shell can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a script has no NUL in it")]
+pub struct NotAScript;
+
+fn script(text: &str) -> Result<String, NotAScript> {
+    if text.contains('\0') { Err(NotAScript) } else { Ok(text.replace("\r\n", "\n")) }
 }
 
 #[cfg(test)]

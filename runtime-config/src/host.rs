@@ -1,12 +1,15 @@
 //! The operator's file, `wicket.toml`: where the host listens and how much it takes. Every key has a default.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::problem::{nearest, place};
-use crate::{ByteSize, Problem, Problems, Span};
+use crate::{ByteSize, Network, Problem, Problems, Span};
 
 /// Largest file that is read.
 const MAX_FILE: usize = 1 << 20;
@@ -108,6 +111,24 @@ section! {
 }
 
 section! {
+    /// `[docker]`: containers on this machine's engine.
+    DockerSection {
+        /// The engine's socket; none: that of `DOCKER_HOST`, or `/var/run/docker.sock`.
+        socket: Option<PathBuf> = None,
+        /// Containers at once, over all services.
+        max_containers: u32 = 4,
+        /// How long a container that took too long may take to end, from SIGTERM to SIGKILL; at most 100s.
+        stop_grace: Span = Span::secs(10),
+        /// Networks that a service may have, besides none.
+        networks: Vec<Network> = vec![Network::Bridge],
+        /// Repositories whose images may run, in full, or all below one (`ghcr.io/org/*`); empty: any.
+        images: Vec<String> = Vec::new(),
+        /// Only images that are named by their digest.
+        pinned_only: bool = false,
+    }
+}
+
+section! {
     /// `[drain]`: how the host stops.
     DrainSection {
         /// How long running attempts may go on after SIGTERM.
@@ -126,6 +147,8 @@ pub struct HostConfig {
     pub queue: QueueSection,
     /// `[wasm]`.
     pub wasm: WasmSection,
+    /// `[docker]`.
+    pub docker: DockerSection,
     /// `[drain]`.
     pub drain: DrainSection,
 }
@@ -184,6 +207,16 @@ impl Field for SocketAddr {
 impl Field for Option<PathBuf> {
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         text(value, "a path").map(|path| Some(path.into()))
+    }
+}
+
+impl<T: FromStr<Err: Display>> Field for Vec<T> {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        let list = value.as_array().ok_or("this is a list, as in [\"a\", \"b\"]")?;
+        let item = |value: &Spanned<DeValue<'_>>| {
+            text(value.get_ref(), "a list of words")?.parse().map_err(|error: T::Err| error.to_string())
+        };
+        list.iter().map(item).collect()
     }
 }
 
@@ -287,10 +320,11 @@ impl HostConfig {
                 reader.problem(offset, "", error.message().to_owned(), None);
             }
             let top = top.get_ref();
-            reader.section("", top, &mut config.top, &["http", "queue", "wasm", "drain"]);
+            reader.section("", top, &mut config.top, &["http", "queue", "wasm", "docker", "drain"]);
             reader.table("http", top, &mut config.http);
             reader.table("queue", top, &mut config.queue);
             reader.table("wasm", top, &mut config.wasm);
+            reader.table("docker", top, &mut config.docker);
             reader.table("drain", top, &mut config.drain);
             config.top.allow_remote |= given.allow_remote;
             reader.listener("listen", top, &mut config.top.listen, given.listen, config.top.allow_remote);

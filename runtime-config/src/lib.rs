@@ -4,8 +4,9 @@
 //! and column. Nothing here opens a socket or a file, except `load`.
 //!
 //! Read in this order: [`name`] (checked names), [`units`] (`"30s"`, `"64MiB"`), [`service`] (what the host runs),
-//! `fdl` (how it is written), `host` (the operator's file).
+//! [`container`] (its variant in a container), `fdl` (how it is written), `host` (the operator's file).
 
+pub mod container;
 pub mod fdl;
 mod host;
 pub mod name;
@@ -13,11 +14,14 @@ mod problem;
 pub mod service;
 pub mod units;
 
-pub use host::{DrainSection, Given, HostConfig, HttpSection, QueueSection, TopSection, WasmSection};
+pub use container::{Container, ImageName, Network, NotAnImage, Pull, User};
+pub use host::{
+    DockerSection, DrainSection, Given, HostConfig, HttpSection, QueueSection, TopSection, WasmSection,
+};
 pub use name::{BucketName, ModuleDigest, NameError, ObjectKey, ServiceName};
 pub use problem::{Problem, Problems};
 pub use service::{
-    EventFilter, Grants, HttpRoute, Input, Join, JoinBy, Limits, Output, ProviderId, RESERVED_PATHS, Retry,
-    Service, StorageProvider,
+    EventFilter, Execution, Grants, HttpRoute, Input, Join, JoinBy, Limits, Output, ProviderId,
+    RESERVED_PATHS, Retry, Service, StorageProvider, Variant,
 };
-pub use units::{ByteSize, Span, UnitError};
+pub use units::{ByteSize, Cpus, Span, UnitError};

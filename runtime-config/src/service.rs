@@ -7,15 +7,22 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketName, ByteSize, ModuleDigest, ServiceName, Span};
+use crate::{BucketName, ByteSize, Container, ModuleDigest, ServiceName, Span};
 
 /// A deployable unit: code, what starts it, what it may do and how much of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// Unique on a node.
     pub name: ServiceName,
-    /// The module that runs, by digest; `PUT /system/modules/{sha256}` brings it.
-    pub wasm: ModuleDigest,
+    /// Its variant in WebAssembly: a module by digest; `PUT /system/modules/{sha256}` brings it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wasm: Option<ModuleDigest>,
+    /// Its variant in a container. It has one of the two at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+    /// Which of its variants run.
+    #[serde(default)]
+    pub execution: Execution,
     /// What an attempt may use.
     #[serde(default)]
     pub limits: Limits,
@@ -62,6 +69,39 @@ pub struct Service {
 
 fn one() -> u32 {
     1
+}
+
+/// Which variants of a service run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Execution {
+    /// WebAssembly only.
+    Wasm,
+    /// A container only.
+    Container,
+    /// All that there are, the lightest first; at a limit the next one.
+    #[default]
+    Auto,
+}
+
+/// One way in which a service runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// WebAssembly.
+    Wasm,
+    /// A container of this machine's engine.
+    Docker,
+}
+
+impl Service {
+    /// The ways in which it runs, the lightest first; at least one.
+    pub fn variants(&self) -> Vec<Variant> {
+        let wasm = self.wasm.is_some() && self.execution != Execution::Container;
+        let docker = self.container.is_some() && self.execution != Execution::Wasm;
+        let all = [(wasm, Variant::Wasm), (docker, Variant::Docker)];
+        all.into_iter().filter_map(|(has, variant)| has.then_some(variant)).collect()
+    }
 }
 
 /// What one attempt may use. Every limit is on by default, and hitting one has a name in the receipt.

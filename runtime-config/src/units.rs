@@ -14,6 +14,9 @@ pub enum UnitError {
         "`{0}` is not a size: write a number and B, KB, MB, GB, Ki, Mi, Gi, KiB, MiB or GiB, as in \"256MiB\""
     )]
     Size(String),
+    /// Not a number of CPUs.
+    #[error("`{0}` is not a number of CPUs: write one like \"0.5\", \"500m\" or \"2\", of at least 0.01")]
+    Cpus(String),
     /// Not a duration.
     #[error("`{0}` is not a duration: write numbers with ms, s, m, h or d, as in \"30s\" or \"1m30s\"")]
     Span(String),
@@ -91,6 +94,47 @@ impl fmt::Display for ByteSize {
             }
         }
         write!(f, "{}B", self.0)
+    }
+}
+
+/// A number of CPUs, in thousandths of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Cpus(pub u32);
+
+impl FromStr for Cpus {
+    type Err = UnitError;
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let refused = || UnitError::Cpus(text.chars().take(40).collect());
+        let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let (number, unit) = text.trim().strip_suffix('m').map_or((text.trim(), 1000.0), |n| (n, 1.0));
+        let number: f64 =
+            Some(number).filter(|n| plain(n)).and_then(|n| n.parse().ok()).ok_or_else(refused)?;
+        let thousandths = (number * unit).round();
+        if (10.0..=1_000_000.0).contains(&thousandths) {
+            Ok(Self(thousandths as u32))
+        } else {
+            Err(refused())
+        }
+    }
+}
+
+impl TryFrom<String> for Cpus {
+    type Error = UnitError;
+    fn try_from(text: String) -> Result<Self, UnitError> {
+        text.parse()
+    }
+}
+
+impl From<Cpus> for String {
+    fn from(cpus: Cpus) -> Self {
+        cpus.to_string()
+    }
+}
+
+impl fmt::Display for Cpus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", f64::from(self.0) / 1000.0)
     }
 }
 

@@ -4,6 +4,7 @@ mod api;
 mod attack;
 mod cli;
 mod clients;
+mod containers;
 mod crash;
 mod disk;
 mod events;

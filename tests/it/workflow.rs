@@ -94,6 +94,45 @@ async fn a_join_by_window_runs_when_no_part_has_come_for_so_long() {
     }
 }
 
+/// A join belongs to the run of one of its parts; whoever asks for another, or for what it was made of, sees it too.
+#[tokio::test]
+async fn explain_shows_the_way_of_each_part_and_the_join_that_took_it() {
+    let host = TestHost::start();
+    host.apply(
+        "\
+- node:
+    name: small
+    wasm: {guest:echo}
+    input: [{ path: photos/in }]
+    output: [{ path: photos/small }]
+- node:
+    name: sheet
+    wasm: {guest:event-echo}
+    join: { by: folder, count: 3 }
+    input: [{ path: photos/small }]
+    output: [{ path: photos/sheets }]
+- node:
+    name: after
+    wasm: {guest:echo}
+    input: [{ path: photos/sheets, suffix: [0.txt] }]",
+    );
+    for n in 0..3 {
+        host.put("photos", &format!("in/{n}.txt"), n.to_string()).await;
+    }
+    ended(&host, "after", 1).await;
+    for n in 0..3 {
+        for folder in ["in", "small"] {
+            let object = format!("photos/{folder}/{n}.txt");
+            let asked = host.wicket(&["explain", &object, "--json"]).json();
+            let way = asked["way"].as_array().expect("a list").iter();
+            let way: Vec<_> = way.map(|one| (one["service"].as_str(), one["subject"].as_str())).collect();
+            let made = format!("in/{n}.txt");
+            let wanted = [("small", made.as_str()), ("sheet", "photos/small"), ("after", "sheets/0.txt")];
+            assert_eq!(way, wanted.map(|(service, subject)| (Some(service), Some(subject))), "{object}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_waits_in_a_join_runs_when_the_service_joins_by_another_rule() {
     let host = TestHost::start();

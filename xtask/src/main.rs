@@ -2,6 +2,7 @@
 
 mod apt;
 mod demo;
+mod engine;
 mod guests;
 mod python;
 mod run;
@@ -28,9 +29,11 @@ enum Command {
     Guests(guests::Options),
     /// Fetches the S3 clients and the S3 server that tests and benches talk to (91 MB) into the cache folder.
     Tools,
+    /// Starts a container engine for the stories, and keeps it (Linux; root, where none of this machine's answers).
+    Engine,
     /// From an upload to its result: photographs to thumbnails to a contact sheet, served by HTTP.
     Demo(demo::Options),
-    /// Everything: guests, S3 clients, the functions' own tests, the workspace, doc tests.
+    /// Everything: guests, S3 clients, a container engine, the functions' own tests, the workspace, doc tests.
     Test(test::Options),
 }
 
@@ -49,6 +52,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Setup => toolchain::Toolchain::ready().map(|toolchain| say::line(&toolchain.to_string())),
         Command::Guests(options) => guests::build(&options),
         Command::Tools => tools::ready(),
+        Command::Engine => engine::keep(),
         Command::Demo(options) => demo::demo(&options),
         Command::Test(options) => test::test(&options),
     }

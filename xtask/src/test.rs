@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
-use crate::{guests, run, say, tools};
+use crate::{engine, guests, run, say, tools};
 
 /// What to test.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,6 +25,7 @@ struct Tally {
 pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
     say::step("guests", || guests::build(&guests::Options::default()))?;
     say::step("what the stories talk to", tools::ready)?;
+    let _engine = say::step("a container engine", engine::ready)?;
     // With tests among the targets, the features are those of the tests: nothing is built twice.
     say::step("the host, and the tests", || {
         run::run(run::cargo(run::root()).args(["build", "--locked", "--workspace", "--bins", "--tests"]))

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use wicket_buckets::BucketError;
 use wicket_config::{NameError, Problems};
+use wicket_container::EngineError;
 use wicket_core::{Failure, Limit, NotAnId, QueueError, chain};
 use wicket_store::StoreError;
 use wicket_wasm::ModuleError;
@@ -199,7 +200,7 @@ impl From<RunError> for ApiError {
             RunError::Unknown(_) => Self::missing("unknown_service", error.to_string()),
             RunError::Busy(..) => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", error.to_string())
                 .help("send it again, or POST it to /job"),
-            RunError::Full(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string())
+            RunError::Full(..) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string())
                 .help("send it again, or POST it to /job"),
             RunError::Stopping => Self::stopping(),
             RunError::TooLarge(..) => Self::too_large(error.to_string()),
@@ -223,6 +224,9 @@ impl From<ApplyError> for ApiError {
             ApplyError::Module(error) => error.into(),
             ApplyError::NoHandler(..) => Self::bad("no_http_handler", error.to_string())
                 .help("take `http` away, or give it a module that exports wasi:http"),
+            ApplyError::Engine(ref name, ref source) => {
+                engine(&format!("service `{name}` cannot run in a container here"), source)
+            }
             ApplyError::Memory(..) => Self::bad("memory_limit", error.to_string()),
             ApplyError::Secret(..) => Self::bad("short_secret", error.to_string()),
             ApplyError::Bucket(_, BucketError::Full(_)) | ApplyError::Store(_, StoreError::Full(_)) => {
@@ -235,6 +239,20 @@ impl From<ApplyError> for ApiError {
             ApplyError::Bucket(..) => Self::internal("make the service's buckets", &error),
             ApplyError::Store(..) => Self::internal("store the service", &error),
         }
+    }
+}
+
+/// Why a service cannot run in containers here.
+fn engine(what: &str, why: &EngineError) -> ApiError {
+    let message = format!("{what}: {why}");
+    match why {
+        EngineError::Away { .. } => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "no_container_engine", message)
+            .help("start one, or name its socket with `socket` of [docker] in wicket.toml; `wicket doctor` looks for it"),
+        EngineError::NoImage(image) => ApiError::bad("no_image", message)
+            .help(format!("`docker pull {image}` or `docker load` brings it; `pull: missing` lets this host fetch it")),
+        EngineError::Pull(..) => ApiError::bad("pull_failed", message),
+        EngineError::Lacks(_) => ApiError::bad("container_refused", message),
+        EngineError::Refused { .. } => ApiError::new(StatusCode::BAD_GATEWAY, "container_engine", message),
     }
 }
 

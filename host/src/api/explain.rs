@@ -6,8 +6,8 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use serde::Deserialize;
-use wicket_config::{BucketName, NameError, ObjectKey, ProviderId};
-use wicket_core::{Event, EventId, Filter, InvocationId, ObjectRef, Queue, Receipt};
+use wicket_config::{BucketName, NameError, ObjectKey, ProviderId, ServiceName};
+use wicket_core::{Data, Event, EventId, Filter, InvocationId, ObjectRef, Queue, Receipt, Timestamp};
 
 use super::access::Admin;
 use super::error::ApiError;
@@ -37,16 +37,16 @@ pub(super) async fn asked(
 ) -> Result<Json<ExplainView>, ApiError> {
     let text = body::whole(body, MAX_BODY).await?;
     let Outline { specversion } = body::parse(&text)?;
-    let (event, first) = if specversion.is_some() {
+    let (event, origin) = if specversion.is_some() {
         let event = cloud_event::structured(&text)?;
-        let first = started(&node, &event).await?;
-        (event, first)
+        let origin = started(&node, &event).await?.map(|receipt| receipt.origin);
+        (event, origin)
     } else {
         let event = of_object(body::parse(&text)?)?;
-        let first = touched(&node, &event).await?;
-        (event, first)
+        let origin = touched(&node, &event).await?;
+        (event, origin)
     };
-    answer(&node, event, first).await
+    answer(&node, event, origin).await
 }
 
 /// The same of the event of an invocation.
@@ -61,12 +61,15 @@ pub(super) async fn happened(
 ) -> Result<Json<ExplainView>, ApiError> {
     let receipt = node.receipts().await.receipt(id).await?.ok_or_else(|| invocations::unknown(id))?;
     let event = node.receipts().await.event(id).await?.ok_or_else(|| no_event(id))?;
-    answer(&node, event, Some(receipt)).await
+    answer(&node, event, Some(receipt.origin)).await
 }
 
-async fn answer(node: &Node, event: Event, known: Option<Receipt>) -> Result<Json<ExplainView>, ApiError> {
+async fn answer(node: &Node, event: Event, origin: Option<EventId>) -> Result<Json<ExplainView>, ApiError> {
     let routes = node.catalog.table().router.explain(&event);
-    let way = way_of(node, known).await?;
+    let way = match origin {
+        Some(origin) => way_of(node, origin).await?,
+        None => Vec::new(),
+    };
     Ok(Json(ExplainView { event: view(event), routes, way }))
 }
 
@@ -102,48 +105,92 @@ async fn started(node: &Node, event: &Event) -> Result<Option<Receipt>, ApiError
     Ok(None)
 }
 
-/// The newest invocation on this object, among the newest of the services that it starts.
-async fn touched(node: &Node, event: &Event) -> Result<Option<Receipt>, ApiError> {
+/// The workflow run of the newest event of this object, among the newest invocations of the services that it starts.
+async fn touched(node: &Node, event: &Event) -> Result<Option<EventId>, ApiError> {
     let table = node.catalog.table();
-    let mut newest: Option<Receipt> = None;
+    let mut newest: Option<(Timestamp, EventId)> = None;
     for route in table.router.explain(event).into_iter().filter(|route| route.matches) {
         let joins = table.deployments.get(&route.service).is_some_and(|one| one.service.join.is_some());
-        let limit = if joins { MAX_JOINS } else { MAX_PAGE };
-        let filter = Filter { service: Some(route.service), limit, ..Filter::default() };
-        let receipts = node.receipts().await.list(&filter).await?;
         let found = if joins {
-            joined(node, receipts, event).await?
+            joined(node, &route.service, |part| same_object(part, event)).await?.map(|joined| {
+                // Each part has a run of its own, until it is joined.
+                (joined.receipt.accepted, joined.part)
+            })
         } else {
+            let filter = Filter { service: Some(route.service), limit: MAX_PAGE, ..Filter::default() };
+            let receipts = node.receipts().await.list(&filter).await?;
             let same = |one: &Receipt| one.source == event.source && one.subject == event.subject;
-            receipts.into_iter().find(same)
+            receipts.into_iter().find(same).map(|receipt| (receipt.accepted, receipt.origin))
         };
-        if found.as_ref().map(|receipt| receipt.accepted) > newest.as_ref().map(|receipt| receipt.accepted) {
-            newest = found;
-        }
+        newest = newest.max(found);
     }
-    Ok(newest)
+    Ok(newest.map(|(_, origin)| origin))
 }
 
-/// The newest of these invocations of a join that has this event's object among its parts.
-async fn joined(node: &Node, receipts: Vec<Receipt>, event: &Event) -> Result<Option<Receipt>, ApiError> {
-    let Some(wanted) = event.object() else { return Ok(None) };
+fn same_object(part: &Event, event: &Event) -> bool {
     let place = |object: &ObjectRef| (object.provider.clone(), object.bucket.clone(), object.key.clone());
-    for receipt in receipts {
-        let Some(parts) = node.queue.event(receipt.id).await? else { continue };
-        if parts.objects().into_iter().any(|part| place(part) == place(wanted)) {
-            return Ok(Some(receipt));
+    part.object().map(place) == event.object().map(place)
+}
+
+/// An invocation of a join, and the run of the part that it was looked for by.
+struct Joined {
+    receipt: Receipt,
+    part: EventId,
+}
+
+/// The newest invocation of a join that has such a part.
+async fn joined(
+    node: &Node,
+    service: &ServiceName,
+    wanted: impl Fn(&Event) -> bool,
+) -> Result<Option<Joined>, ApiError> {
+    let filter = Filter { service: Some(service.clone()), limit: MAX_JOINS, ..Filter::default() };
+    for receipt in node.receipts().await.list(&filter).await? {
+        let Some(Event { data: Data::Parts(parts), .. }) = node.queue.event(receipt.id).await? else {
+            continue;
+        };
+        if let Some(part) = parts.into_iter().find(&wanted) {
+            return Ok(Some(Joined { receipt, part: part.origin }));
         }
     }
     Ok(None)
 }
 
-/// Everything that ran in the same workflow run, oldest first.
-async fn way_of(node: &Node, receipt: Option<Receipt>) -> Result<Vec<InvocationView>, ApiError> {
-    let Some(receipt) = receipt else { return Ok(Vec::new()) };
-    let filter = Filter { origin: Some(receipt.origin), limit: MAX_PAGE, ..Filter::default() };
-    let mut way = node.receipts().await.list(&filter).await?;
-    way.reverse();
+/// Everything that ran in a workflow run, oldest first; and where a join took something of it into another run, that
+/// and what followed.
+async fn way_of(node: &Node, origin: EventId) -> Result<Vec<InvocationView>, ApiError> {
+    let table = node.catalog.table();
+    let joins: Vec<&ServiceName> = table
+        .deployments
+        .values()
+        .filter(|one| one.service.join.is_some())
+        .map(|one| &one.service.name)
+        .collect();
+    let mut way = run(node, &origin).await?;
+    let mut origins = vec![origin];
+    let mut idx = 0;
+    while let Some(origin) = origins.get(idx).cloned() {
+        idx += 1;
+        for service in &joins {
+            let found = joined(node, service, |part| part.origin == origin).await?;
+            if let Some(Joined { receipt, .. }) = found
+                && !origins.contains(&receipt.origin)
+            {
+                let later = run(node, &receipt.origin).await?;
+                way.extend(later.into_iter().filter(|one| one.accepted >= receipt.accepted));
+                origins.push(receipt.origin);
+            }
+        }
+    }
+    way.sort_by_key(|one| one.accepted);
     Ok(way)
+}
+
+async fn run(node: &Node, origin: &EventId) -> Result<Vec<InvocationView>, ApiError> {
+    let filter = Filter { origin: Some(origin.clone()), limit: MAX_PAGE, ..Filter::default() };
+    let mut run = node.receipts().await.list(&filter).await?;
+    run.reverse();
+    Ok(run)
 }
 
 fn no_event(id: InvocationId) -> ApiError {

@@ -31,6 +31,7 @@ pub(super) async fn list(
         version: info.version,
         created: info.created,
         wasm: info.wasm,
+        image: info.image,
         current: info.current,
     };
     Ok(Json(versions.into_iter().map(view).collect()))

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wicket_config::{ModuleDigest, ServiceName};
+use wicket_config::{ImageName, ModuleDigest, ServiceName};
 use wicket_core::{Depth, Explanation, Failure, InvocationId, LogStream, Receipt, Timestamp};
 
 pub(crate) use buckets::{BucketPage, BucketView, ObjectView, Operation, PresignAsked, Presigned};
@@ -157,8 +157,12 @@ pub(crate) struct ServiceSummary {
     pub(crate) name: ServiceName,
     /// The version that runs.
     pub(crate) version: u32,
-    /// Its module.
-    pub(crate) wasm: ModuleDigest,
+    /// Its module, where it has one; with the algorithm before it.
+    #[serde(default)]
+    pub(crate) wasm: Option<ModuleDigest>,
+    /// Its image, where it has one.
+    #[serde(default)]
+    pub(crate) image: Option<ImageName>,
     /// Buckets that start it.
     #[serde(default)]
     pub(crate) input: Vec<PlaceView>,
@@ -314,8 +318,11 @@ pub(crate) struct VersionView {
     #[schema(value_type = String, example = "2026-11-24T12:00:00Z")]
     pub(crate) created: Timestamp,
     /// Its module.
-    #[schema(value_type = String)]
-    pub(crate) wasm: ModuleDigest,
+    #[schema(value_type = Option<String>)]
+    pub(crate) wasm: Option<ModuleDigest>,
+    /// Its image.
+    #[schema(value_type = Option<String>)]
+    pub(crate) image: Option<ImageName>,
     /// Whether it is the one that runs.
     pub(crate) current: bool,
 }

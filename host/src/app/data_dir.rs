@@ -21,6 +21,8 @@ pub(crate) const S3_KEYS_FILE: &str = "s3-keys.json";
 pub(super) const DB_FILE: &str = "wicket.db";
 /// The key of the compile cache.
 const CACHE_KEY_FILE: &str = "cache-key";
+/// What tells this host from others.
+const NODE_ID_FILE: &str = "node-id";
 
 /// A host's data folder, 0700.
 #[derive(Debug)]
@@ -128,6 +130,22 @@ impl DataDir {
             )
         })?;
         Ok(key)
+    }
+
+    /// What tells this host from others on the same container engine, made on the first start.
+    pub(crate) fn node_id(&self) -> anyhow::Result<String> {
+        self.kept(NODE_ID_FILE, || hex::encode(rand::random::<[u8; 8]>()))
+    }
+
+    /// A folder for what containers work in: what an earlier process left there may still be in use.
+    pub(crate) fn containers(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.path.canonicalize()?.join("containers");
+        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(error).with_context(|| format!("cannot make {}", folder.display()))
+            }
+            Ok(()) | Err(_) => Ok(folder),
+        }
     }
 
     /// Tells others where the host listens.

@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wicket_buckets::{Keys, LocalBuckets};
-use wicket_config::{HostConfig, WasmSection};
+use wicket_config::{DockerSection, HostConfig, WasmSection};
+use wicket_container::{DockerConfig, DockerExecutor};
 use wicket_core::Secret;
 use wicket_queue::SqliteQueue;
 use wicket_store::Store;
@@ -17,9 +19,9 @@ use wicket_wasm::{WasmConfig, WasmEngine, WasmExecutor};
 
 use super::data_dir::{DB_FILE, DataDir};
 use crate::auth::Credentials;
-use crate::catalog::{self, Catalog, TableCell};
+use crate::catalog::{self, Catalog, Executors, TableCell};
 use crate::env;
-use crate::node::{Announcer, Node, Outside, Recorder, Running};
+use crate::node::{Announcer, Node, Outside, Recorder, Running, Slots};
 
 /// A node that is ready to be started.
 pub(super) struct Opened {
@@ -60,11 +62,16 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
     let engine = engine.await?.context("the wasm engine")?;
     let wasm =
         WasmExecutor::on(engine, wasm_config(&config.wasm, &data_dir)?).context("the wasm executor")?;
+    let docker = DockerExecutor::new(docker_config(&config.docker, &data_dir)?);
+    let executors = Executors { wasm: wasm.clone(), docker: docker.clone() };
     let catalog =
-        Catalog::open(table, store.clone(), buckets.clone(), wasm.clone()).await.context("the catalog")?;
+        Catalog::open(table, store.clone(), buckets.clone(), executors).await.context("the catalog")?;
     let (recorder, recording) = Recorder::new(queue.clone());
     let node = Node {
-        budget: Arc::new(Semaphore::new(config.wasm.max_instances as usize)),
+        slots: Slots {
+            wasm: Arc::new(Semaphore::new(config.wasm.max_instances as usize)),
+            docker: Arc::new(Semaphore::new(config.docker.max_containers as usize)),
+        },
         config,
         store,
         queue,
@@ -72,6 +79,7 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
         announcer,
         outside: Arc::new(Outside::default()),
         wasm,
+        docker,
         catalog,
         credentials,
         running: Running::default(),
@@ -99,6 +107,19 @@ fn credentials(data_dir: &DataDir, s3_keys: Option<(String, Secret)>) -> anyhow:
         }
     };
     Ok(Credentials::new(password, keys))
+}
+
+fn docker_config(section: &DockerSection, data_dir: &DataDir) -> anyhow::Result<DockerConfig> {
+    Ok(DockerConfig {
+        socket: section.socket.clone().unwrap_or_else(env::docker_socket),
+        work: data_dir.containers()?,
+        node: data_dir.node_id()?,
+        // The engine answers when the container has ended, and its client waits two minutes.
+        grace: section.stop_grace.0.min(Duration::from_secs(100)),
+        networks: section.networks.clone(),
+        images: section.images.clone(),
+        pinned_only: section.pinned_only,
+    })
 }
 
 fn wasm_config(section: &WasmSection, data_dir: &DataDir) -> anyhow::Result<WasmConfig> {

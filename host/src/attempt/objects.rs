@@ -27,9 +27,6 @@ pub(crate) struct AttemptObjects {
 }
 
 impl AttemptObjects {
-    /// The provider name of a posted body: no bucket of anybody's.
-    pub(crate) const POSTED: &'static str = "wicket.posted";
-
     /// For an attempt on this event.
     pub(crate) fn new(
         deployment: Arc<Deployment>,
@@ -67,7 +64,7 @@ impl Objects for AttemptObjects {
                 object.key, object.bucket
             )));
         }
-        if object.provider.0 == Self::POSTED {
+        if object.is_posted() {
             let failed = |source: std::io::Error| ObjectError::Storage {
                 bucket: object.bucket.to_string(),
                 key: object.key.to_string(),

@@ -155,14 +155,23 @@ pub(super) fn versions(db: &Connection, name: &ServiceName) -> Result<Vec<Versio
     rows.map(|row| {
         let (version, created, definition, current) = row?;
         let service: Service = serde_json::from_str(&definition).map_err(refused)?;
-        Ok(VersionInfo { version, created: Timestamp(created), wasm: service.wasm, current })
+        Ok(VersionInfo {
+            version,
+            created: Timestamp(created),
+            wasm: service.wasm,
+            image: service.container.map(|container| container.image),
+            current,
+        })
     })
     .collect()
 }
 
 /// The modules that any version of any service names.
 pub(super) fn modules(db: &Connection) -> Result<HashSet<ModuleDigest>, StoreError> {
-    let mut query = db.prepare("SELECT DISTINCT json_extract(definition, '$.wasm') FROM service_versions")?;
+    let mut query = db.prepare(
+        "SELECT DISTINCT json_extract(definition, '$.wasm') FROM service_versions
+         WHERE json_extract(definition, '$.wasm') IS NOT NULL",
+    )?;
     let rows = query.query_map([], |row| row.get::<_, String>(0))?;
     rows.map(|digest| digest?.parse().map_err(StoreError::refused)).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use wicket_config::{Problem, Problems};
+use wicket_config::{ModuleDigest, Problem, Problems};
 
 use super::connect::{Connected, Remote};
 use super::definitions::{self, Defined, ModuleFile};
@@ -44,7 +44,10 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
     let (mut done, mut failed) = (Vec::new(), None);
     for one in &defined {
         let name = one.definition.name();
-        let progress = Progress::spinner(&format!("{name}: compiling"));
+        let progress = Progress::spinner(&format!(
+            "{name}: {}",
+            if one.module.is_some() { "compiling" } else { "getting its image" }
+        ));
         match progress.during(client.apply(&one.definition.to_wire())).await {
             Ok(applied) => {
                 if !args.json {
@@ -84,14 +87,15 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
 async fn bring_modules(client: &Client, file: &str, defined: &[Defined]) -> anyhow::Result<()> {
     let (mut asked, mut items) = (HashSet::new(), Vec::new());
     for one in defined {
-        if !asked.insert(&one.module.digest) || client.has_module(&one.module.digest).await? {
+        let Some(module) = &one.module else { continue };
+        if !asked.insert(&module.digest) || client.has_module(&module.digest).await? {
             continue;
         }
-        match &one.module.file {
-            Some(module) => upload(client, one, module).await?,
+        match &module.file {
+            Some(file) => upload(client, &module.digest, file).await?,
             None => {
                 let (line, column) = one.definition.place;
-                let message = format!("the host has no module {}", one.module.digest);
+                let message = format!("the host has no module {}", module.digest);
                 let help = Some("name the module's file instead".to_owned());
                 items.push(Problem { line, column, path: one.definition.name().to_string(), message, help });
             }
@@ -100,13 +104,13 @@ async fn bring_modules(client: &Client, file: &str, defined: &[Defined]) -> anyh
     if items.is_empty() { Ok(()) } else { Err(Problems { file: file.to_owned(), items }.into()) }
 }
 
-async fn upload(client: &Client, one: &Defined, module: &ModuleFile) -> anyhow::Result<()> {
+async fn upload(client: &Client, digest: &ModuleDigest, module: &ModuleFile) -> anyhow::Result<()> {
     let shown = module.path.display();
     let progress = Progress::bytes(&format!("uploading {shown}"), Some(module.info.size));
     let counter = progress.clone();
     let opened = client::file(&module.path, move |n| counter.add(n)).await;
     let (body, size) = opened.map_err(|error| super::outcome::unreadable(&module.path, &error))?;
-    match progress.during(client.put_module(&one.module.digest, body, size)).await {
+    match progress.during(client.put_module(digest, body, size)).await {
         Err(error) if error.code() == Some("digest_mismatch") => {
             let text = format!("{shown} was changed while it was uploaded");
             Err(Complaint::new(Exit::BadFile, text).help("apply it again").into())

@@ -27,7 +27,10 @@ pub(super) struct Args {
 #[derive(Debug, Serialize)]
 struct Found {
     service: String,
-    wasm: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wasm: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +50,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> anyhow::Result<Exit> {
     for one in &found {
         let (shape, size, needs) = match &one.module {
             Some(info) => (info.shape.to_string(), words::bytes(info.size), info.needs.join("; ")),
-            None => ("(on the host)".to_owned(), String::new(), String::new()),
+            None if one.wasm.is_some() => ("(on the host)".to_owned(), String::new(), String::new()),
+            None => ("container".to_owned(), String::new(), one.image.clone().unwrap_or_default()),
         };
         table.row([one.service.clone(), shape, size, needs]);
     }
@@ -62,8 +66,10 @@ pub(super) fn run(args: &Args, out: &mut Out) -> anyhow::Result<Exit> {
 
 fn found(one: Defined) -> Found {
     let Defined { definition, module } = one;
-    let (file, info) = module.file.map(|file| (file.path, file.info)).unzip();
-    Found { service: definition.name().to_string(), wasm: module.digest.to_string(), file, module: info }
+    let wasm = module.as_ref().map(|module| module.digest.to_string());
+    let (file, info) = module.and_then(|module| module.file).map(|file| (file.path, file.info)).unzip();
+    let image = definition.draft().container.as_ref().map(|container| container.image.to_string());
+    Found { service: definition.name().to_string(), wasm, image, file, module: info }
 }
 
 fn operators_file(file: &Path, json: bool, out: &mut Out) -> anyhow::Result<Exit> {

@@ -16,13 +16,16 @@ use crate::catalog::HttpTable;
 /// Largest module that is read; a host takes less.
 const MAX_MODULE: ByteSize = ByteSize::mib(1024);
 
+/// Largest script: it is a part of its service.
+const MAX_SCRIPT: ByteSize = ByteSize::kib(512);
+
 /// A service and its module.
 #[derive(Debug)]
 pub(super) struct Defined {
     /// The service; its module is named by digest.
     pub(super) definition: Definition,
-    /// The module.
-    pub(super) module: Module,
+    /// The module; none: it runs in a container only.
+    pub(super) module: Option<Module>,
 }
 
 /// A module, as far as it is known here.
@@ -55,9 +58,16 @@ pub(super) fn load(file: &Path) -> Result<Vec<Defined>, Problems> {
     for mut definition in definitions {
         match module(&definition, folder, &mut modules) {
             Ok(module) => {
-                items.extend(no_handler(&definition, &module));
-                definition.set_module(&module.digest);
-                found.push(Defined { definition, module });
+                if let Some(module) = &module {
+                    items.extend(no_handler(&definition, module));
+                    definition.set_module(&module.digest);
+                }
+                match script(&mut definition, folder) {
+                    Ok(()) => found.push(Defined { definition, module }),
+                    Err(message) => {
+                        items.push(problem(&definition, message, Some("the path is relative to this file")))
+                    }
+                }
             }
             Err((message, help)) => items.push(problem(&definition, message, help)),
         }
@@ -75,20 +85,41 @@ fn module(
     definition: &Definition,
     folder: &Path,
     seen: &mut HashMap<PathBuf, Result<Module, String>>,
-) -> Result<Module, (String, Option<&'static str>)> {
+) -> Result<Option<Module>, (String, Option<&'static str>)> {
     let Some(wasm) = &definition.wasm else {
-        let message = "there is no module: this release runs WebAssembly, not container images";
-        return Err((message.to_owned(), Some("name one with `wasm: FILE.wasm`")));
+        if definition.draft().container.is_some() {
+            return Ok(None);
+        }
+        let help = "name a module with `wasm: FILE.wasm`, or an image with `image: NAME`";
+        return Err(("there is nothing to run".to_owned(), Some(help)));
     };
     match wasm.parse() {
-        Ok(digest) => return Ok(Module { digest, file: None }),
+        Ok(digest) => return Ok(Some(Module { digest, file: None })),
         Err(error) if wasm.starts_with("sha256:") => return Err((error.to_string(), None)),
         Err(_) => {}
     }
     let path = folder.join(wasm);
     let module = seen.entry(path.clone()).or_insert_with(|| look(&path)).clone();
     let help = (!path.exists()).then_some("the path is relative to this file");
-    module.map_err(|message| (message, help))
+    module.map(Some).map_err(|message| (message, help))
+}
+
+/// Reads the script of a container.
+fn script(definition: &mut Definition, folder: &Path) -> Result<(), String> {
+    let Some(path) = definition.script.take() else { return Ok(()) };
+    let path = folder.join(path);
+    let shown = path.display().to_string();
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(&path)?.take(MAX_SCRIPT.0 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| format!("the script {shown} cannot be read: {error}"))?;
+    if bytes.len() as u64 > MAX_SCRIPT.0 {
+        return Err(format!("the script {shown} is larger than {MAX_SCRIPT}"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| format!("the script {shown} is no text in UTF-8"))?;
+    definition.set_script(&text).map_err(|error| format!("the script {shown}: {error}"))
 }
 
 fn look(path: &Path) -> Result<Module, String> {
@@ -164,7 +195,7 @@ mod tests {
         let text = "functions:\n  oscar:\n  \
                     - local: { name: a, wasm: missing.wasm }\n  \
                     - local:\n      name: b\n      wasm: text.wasm\n  \
-                    - local: { name: c, image: x }\n  \
+                    - local: { name: c }\n  \
                     - local: { name: d, wasm: 'sha256:1' }\n";
         std::fs::write(&file, text).unwrap();
         let told = load(&file).unwrap_err().to_string().replace(&folder.path().display().to_string(), "DIR");

@@ -26,7 +26,7 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
     if services.is_empty() {
         say("there are no services yet: `wicket apply FILE`");
     }
-    let mut table = Table::new(["NAME", ">VERSION", ">QUEUED", ">RUNNING", ">DEAD", "MODULE", "STARTED BY"]);
+    let mut table = Table::new(["NAME", ">VERSION", ">QUEUED", ">RUNNING", ">DEAD", "RUNS", "STARTED BY"]);
     for service in &services {
         table.row([
             service.name.to_string(),
@@ -34,7 +34,7 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
             (service.depth.queued + service.depth.waiting_parts).to_string(),
             service.depth.running.to_string(),
             service.depth.dead.to_string(),
-            words::short(&service.wasm),
+            words::runs(service.wasm.as_ref(), service.image.as_ref()),
             started_by(service),
         ]);
     }

@@ -26,10 +26,11 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
         out.json(&versions)?;
         return Ok(Exit::Ok);
     }
-    let mut table = Table::new([">VERSION", "APPLIED", "MODULE", ""]);
+    let mut table = Table::new([">VERSION", "APPLIED", "RUNS", ""]);
     for version in &versions {
         let current = if version.current { "runs" } else { "" };
-        let (applied, module) = (version.created.to_string(), words::short(&version.wasm));
+        let (applied, module) =
+            (version.created.to_string(), words::runs(version.wasm.as_ref(), version.image.as_ref()));
         table.row([version.version.to_string(), applied, module, current.to_owned()]);
     }
     table.write(out)?;

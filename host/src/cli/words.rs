@@ -1,6 +1,6 @@
 //! Sizes, times and states as people read them.
 
-use wicket_config::ModuleDigest;
+use wicket_config::{ImageName, ModuleDigest};
 use wicket_core::{State, Timestamp};
 
 /// `1.5 MB`, to the power of ten as disks are sold.
@@ -37,6 +37,12 @@ pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
 /// The beginning of a digest, enough to tell two apart.
 pub(super) fn short(digest: &ModuleDigest) -> String {
     digest.to_string().chars().take(12).collect()
+}
+
+/// What a service runs: the beginning of its module's digest, its image, or both.
+pub(super) fn runs(module: Option<&ModuleDigest>, image: Option<&ImageName>) -> String {
+    let all = module.map(short).into_iter().chain(image.map(ToString::to_string));
+    all.collect::<Vec<_>>().join(", ")
 }
 
 /// A state in one word.

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use futures::StreamExt;
 use tokio::io::AsyncWriteExt;
-use wicket_config::{ByteSize, ProviderId, ServiceName, Span};
+use wicket_config::{ByteSize, ProviderId, ServiceName, Span, Variant};
 use wicket_core::{
-    AttemptRecord, ByteStream, Data, Deployment, Event, EventId, Executor, Failure, Invocation, InvocationId,
-    Limit, Log, ObjectRef, Receipt, Reply, State, Timestamp, Trigger, Usage, chain, kinds,
+    AttemptRecord, ByteStream, Data, Deployment, Event, EventId, Failure, Invocation, InvocationId, Limit,
+    Log, ObjectRef, Receipt, Reply, State, Timestamp, Trigger, Usage, chain, executor_of, kinds, moves_on,
 };
 use wicket_store::{Announce, Publish};
 
 use super::{Node, Tried, created};
-use crate::attempt::{Answer, AttemptObjects, Collected, Scratch};
+use crate::attempt::{Answer, Collected, Scratch};
 
 /// Bodies up to this size travel in the event; larger ones wait in a file.
 const INLINE: usize = 64 << 10;
@@ -64,8 +64,8 @@ pub(crate) enum RunError {
     #[error("service `{0}` runs as many attempts as its `limits.concurrency` allows")]
     Busy(ServiceName, InvocationId),
     /// As many attempts of all services run as may.
-    #[error("the host runs as many attempts as its `wasm.max_instances` allows")]
-    Full(InvocationId),
+    #[error("the host runs as many attempts on {0} as it may")]
+    Full(&'static str, InvocationId),
     /// The node is on its way out.
     #[error("the host is stopping")]
     Stopping,
@@ -87,7 +87,7 @@ impl RunError {
     /// The invocation that met a limit before it ran: it has a receipt.
     pub(crate) fn id(&self) -> Option<InvocationId> {
         match self {
-            Self::Busy(_, id) | Self::Full(id) | Self::TooLarge(_, _, id) => Some(*id),
+            Self::Busy(_, id) | Self::Full(_, id) | Self::TooLarge(_, _, id) => Some(*id),
             _ => None,
         }
     }
@@ -119,10 +119,15 @@ impl Node {
             let message = none_ended(deployment.service.limits.concurrency.into());
             return Err(RunError::Busy(name.clone(), self.refuse(deployment, Limit::Concurrency, message)));
         };
-        let budget = tokio::time::timeout(wait.0, self.budget.clone().acquire_owned()).await;
-        let Ok(Ok(_budget)) = budget else {
-            let message = none_ended(self.config.wasm.max_instances.into());
-            return Err(RunError::Full(self.refuse(deployment, Limit::Concurrency, message)));
+        let variants = deployment.service.variants();
+        let Some(first) = variants.first().copied() else {
+            return Err(RunError::Unknown(name.clone()));
+        };
+        let slot = tokio::time::timeout(wait.0, self.slots.of(first).acquire_owned()).await;
+        let Ok(Ok(mut slot)) = slot else {
+            let message = none_ended(self.most(first).into());
+            let id = self.refuse(deployment, Limit::Concurrency, message);
+            return Err(RunError::Full(executor_of(first), id));
         };
 
         let scratch = Scratch::make(&self.work, "run").map_err(RunError::Scratch)?;
@@ -147,9 +152,33 @@ impl Node {
             due: None,
             attempts: Vec::new(),
         };
-        let call = Call { node: self, version: deployment.version, receipt: Some(receipt) };
-        let tried = self.try_once(deployment, invocation, 1, &scratch, Some(file)).await;
-        let Tried { record, log, result } = tried;
+        let executor = executor_of(first);
+        let mut call = Call {
+            node: self,
+            version: deployment.version,
+            executor,
+            receipt: Some(receipt),
+            log: Log::default(),
+        };
+        let mut variants = variants.into_iter().zip(1..).peekable();
+        let Tried { record, log, result } = loop {
+            let Some((variant, number)) = variants.next() else {
+                return Err(RunError::Unknown(name.clone()));
+            };
+            call.executor = executor_of(variant);
+            let (invocation, file) = (invocation.clone(), file.clone());
+            let tried = self.try_once(deployment, variant, invocation, number, &scratch, Some(file)).await;
+            let Some((next, _)) = variants.peek() else { break tried };
+            if !tried.record.failure.as_ref().is_some_and(moves_on) {
+                break tried;
+            }
+            call.went_on(tried.record, tried.log);
+            drop(slot);
+            slot = match self.slots.of(*next).acquire_owned().await {
+                Ok(slot) => slot,
+                Err(_) => return Err(RunError::Stopping),
+            };
+        };
         let result = match result {
             Ok((reply, collected)) => {
                 self.publish(collected, &event, id).await.map(|mut answers| match answers.len() {
@@ -169,6 +198,14 @@ impl Node {
         Ok(RunReply { id, result })
     }
 
+    /// How many attempts a variant's executor runs at once.
+    fn most(&self, variant: Variant) -> u32 {
+        match variant {
+            Variant::Wasm => self.config.wasm.max_instances,
+            Variant::Docker => self.config.docker.max_containers,
+        }
+    }
+
     fn too_large(&self, deployment: &Deployment) -> RunError {
         let (name, limit) = (deployment.service.name.clone(), deployment.service.limits.body);
         let message = format!("a request body may have {limit}");
@@ -181,7 +218,12 @@ impl Node {
         let record = AttemptRecord {
             number: 1,
             version: deployment.version,
-            executor: self.wasm.name().to_owned(),
+            executor: deployment
+                .service
+                .variants()
+                .first()
+                .map_or("none", |first| executor_of(*first))
+                .to_owned(),
             started: now,
             queue_us: 0,
             usage: Usage::default(),
@@ -246,7 +288,7 @@ impl Node {
         };
         file.flush().await.map_err(RunError::Scratch)?;
         event.data = Data::Object(ObjectRef {
-            provider: ProviderId(AttemptObjects::POSTED.to_owned()),
+            provider: ProviderId(ObjectRef::POSTED.to_owned()),
             bucket: "posted".parse().expect("a bucket name"),
             key: "body".parse().expect("a key"),
             size: Some(size),
@@ -307,8 +349,12 @@ fn source(service: &ServiceName) -> String {
 struct Call<'n> {
     node: &'n Node,
     version: u32,
+    /// What runs it now.
+    executor: &'static str,
     /// None: it is stored.
     receipt: Option<Receipt>,
+    /// What attempts that were not the last have said.
+    log: Log,
 }
 
 impl Call<'_> {
@@ -316,8 +362,20 @@ impl Call<'_> {
         self.store(record, log);
     }
 
-    fn store(&mut self, record: AttemptRecord, log: Log) {
+    /// An attempt ended at a limit, and another follows.
+    fn went_on(&mut self, record: AttemptRecord, log: Log) {
+        self.log.lines.extend(log.lines);
+        self.log.dropped += log.dropped;
+        if let Some(receipt) = &mut self.receipt {
+            receipt.attempts.push(record);
+        }
+    }
+
+    fn store(&mut self, record: AttemptRecord, last: Log) {
         let Some(mut receipt) = self.receipt.take() else { return };
+        let mut log = std::mem::take(&mut self.log);
+        log.lines.extend(last.lines);
+        log.dropped += last.dropped;
         receipt.state = if record.failure.is_none() { State::Succeeded } else { State::Failed };
         receipt.finished = Some(Timestamp::now());
         receipt.attempts.push(record);
@@ -331,9 +389,9 @@ impl Drop for Call<'_> {
         let started = receipt.accepted;
         let wall_us = u64::try_from(Timestamp::now().since(started).as_micros()).unwrap_or(u64::MAX);
         let record = AttemptRecord {
-            number: 1,
+            number: u32::try_from(receipt.attempts.len()).unwrap_or(u32::MAX).saturating_add(1),
             version: self.version,
-            executor: self.node.wasm.name().to_owned(),
+            executor: self.executor.to_owned(),
             started,
             queue_us: 0,
             usage: Usage { wall_us, ..Usage::default() },

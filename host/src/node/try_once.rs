@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use wicket_config::Variant;
 use wicket_core::{
-    Attempt, AttemptRecord, Deployment, Event, EventId, Executor, Failure, Invocation, InvocationId, Log,
-    LogSink, ObjectRef, Reply, Report, StagedObject, Timestamp, Usage,
+    Attempt, AttemptRecord, Deployment, Event, EventId, Failure, Invocation, InvocationId, Log, LogSink,
+    ObjectRef, Reply, Report, StagedObject, Timestamp, Usage, executor_of,
 };
 
 use super::Node;
@@ -41,6 +42,7 @@ impl Node {
     pub(crate) async fn try_once(
         &self,
         deployment: &Arc<Deployment>,
+        variant: Variant,
         invocation: Invocation,
         number: u32,
         scratch: &Scratch,
@@ -51,7 +53,7 @@ impl Node {
         let log = LogSink::new(deployment.service.limits.log.0);
         let _shown = self.running.show(invocation.id, number, log.clone());
         let waits = answer.is_some();
-        let folder = scratch.path().join("attempt");
+        let folder = scratch.path().join(format!("attempt-{number}"));
         let objects = Arc::new(AttemptObjects::new(
             deployment.clone(),
             self.buckets.clone(),
@@ -83,7 +85,7 @@ impl Node {
                     log: log.clone(),
                     scratch: folder,
                 };
-                self.wasm.execute(attempt).await
+                self.executor(variant).execute(attempt).await
             }
         };
         let result = match report.result {
@@ -98,7 +100,7 @@ impl Node {
         let record = AttemptRecord {
             number,
             version: deployment.version,
-            executor: self.wasm.name().to_owned(),
+            executor: executor_of(variant).to_owned(),
             started,
             queue_us: 0,
             usage,

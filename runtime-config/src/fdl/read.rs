@@ -1,5 +1,6 @@
 //! From the tree to a [`Definition`], noting everything that is wrong on the way.
 
+mod container;
 mod fields;
 mod table;
 
@@ -101,17 +102,13 @@ pub(super) fn service(node: &Node) -> Result<Definition, Vec<Problem>> {
     }
 }
 
-/// OSCAR's fields that mean something only to a container or a cluster. Read past, so that its files deploy.
-const CONTAINER_FIELDS: [&str; 34] = [
-    "script",
+/// OSCAR's fields that mean something only to a cluster. Read past, so that its files deploy.
+const CLUSTER_FIELDS: [&str; 30] = [
     "cluster_id",
-    "cpu",
     "total_memory",
     "total_cpu",
     "ephemeral_storage_request",
-    "enable_gpu",
     "enable_sgx",
-    "image_prefetch",
     "synchronous",
     "log_level",
     "alpine",
@@ -155,18 +152,12 @@ fn definition(
     };
     let place = table.child("wasm").map_or((node.line, node.column), |wasm| (wasm.line, wasm.column));
     let wasm = reader.optional(&mut table, "wasm").filter(|text: &String| !text.is_empty());
-    let image = reader.optional(&mut table, "image").filter(|text: &String| !text.is_empty());
-    if let Some(node) = table.child("execution") {
-        let execution: Option<String> = reader.parse(node, &table.path("execution"));
-        if execution.is_some_and(|execution| !matches!(execution.as_str(), "wasm" | "auto" | "")) {
-            let message = "this release runs `wasm` only".to_owned();
-            reader.say(node, &table.path("execution"), message, None);
-        }
-    }
-    for field in CONTAINER_FIELDS.iter().chain(&["delegation"]) {
+    for field in CLUSTER_FIELDS.iter().chain(&["delegation"]) {
         table.child(field);
     }
     let limits = fields::limits(reader, &mut table);
+    let (container, script) = container::read(reader, &mut table, &limits);
+    let execution = container::execution(reader, &mut table, wasm.is_some(), container.is_some());
     let retry = fields::retry(reader, &mut table);
     let mut storage_providers = providers.clone();
     if let Some(node) = table.child("storage_providers") {
@@ -180,6 +171,11 @@ fn definition(
     });
     let (environment, secrets) = fields::environment(reader, &mut table);
     let (events, http) = (fields::events(reader, &mut table), fields::http(reader, &mut table));
+    if let (Some(node), true, None) = (table.child("http"), !http.is_empty(), &wasm) {
+        let help = "a container answers `POST /run/NAME`";
+        let message = "HTTP routes need a module".to_owned();
+        reader.say(node, &table.path("http"), message, Some(help));
+    }
     let (join, grants) = (fields::join(reader, &mut table), fields::grants(reader, &mut table));
     let args = reader.list(&mut table, "args");
     let instance_reuse = reader.number(&mut table, "instance_reuse", 1, 1_000_000);
@@ -187,7 +183,9 @@ fn definition(
     table.end(reader);
     let draft = Service {
         name: name?,
-        wasm: "0".repeat(64).parse().expect("64 hex digits"),
+        wasm: None,
+        container,
+        execution,
         limits,
         retry,
         input,
@@ -203,7 +201,7 @@ fn definition(
         storage_providers,
         labels,
     };
-    Some(Definition { wasm, image, place, secrets, draft })
+    Some(Definition { wasm, script, place, secrets, draft })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ByteSize;
+use crate::{ByteSize, Cpus, Variant};
 
 const PHOTOS: &str = "
 functions:
@@ -87,11 +87,47 @@ fn everything_wrong_in_a_file_is_told_at_once_with_its_place() {
 }
 
 #[test]
-fn an_oscar_service_without_wasm_is_read_and_says_what_is_missing() {
+fn an_oscar_service_is_a_container_with_a_script() {
     let text = r#"{"name":"cowsay","image":"ghcr.io/x/cowsay","script":"cat","memory":"1Gi","cpu":"1.0","unheard_of":1}"#;
     let definition = read_service(text.as_bytes()).unwrap();
-    assert_eq!(definition.image.as_deref(), Some("ghcr.io/x/cowsay"));
-    assert!(definition.resolve().unwrap_err().to_string().contains("runs WebAssembly"));
+    let (service, _) = definition.resolve().unwrap();
+    let container = service.container.clone().unwrap();
+    assert_eq!((container.image.as_str(), container.script.as_deref()), ("ghcr.io/x/cowsay", Some("cat")));
+    assert_eq!((container.memory, container.cpu), (ByteSize::mib(1024), Cpus(1000)));
+    assert_eq!(service.variants(), [Variant::Docker]);
+    // What was read can be sent back.
+    let again = read_service(wire(&service).to_string().as_bytes()).unwrap().resolve().unwrap().0;
+    assert_eq!(again, service);
+    let neither = read_service(br#"{"name":"cowsay","script":"cat"}"#).unwrap();
+    assert!(neither.resolve().unwrap_err().to_string().contains("nothing to run"));
+}
+
+#[test]
+fn both_variants_of_a_service_run_unless_one_is_named() {
+    let variants = |execution: &str| {
+        let text = format!(
+            "functions:\n  oscar:\n  - n: {{ name: a, wasm: {}, image: x, execution: {execution} }}\n",
+            "a".repeat(64)
+        );
+        read(&text, "f").unwrap()[0].resolve().unwrap().0.variants()
+    };
+    assert_eq!(variants("auto"), [Variant::Wasm, Variant::Docker]);
+    assert_eq!(variants("wasm"), [Variant::Wasm]);
+    assert_eq!(variants("container"), [Variant::Docker]);
+}
+
+#[test]
+fn what_is_wrong_with_a_container_is_told_with_its_place() {
+    let text = "functions:
+  oscar:
+  - n: { name: a, image: 'UPPER CASE' }
+  - n: { name: b, image: x, container: { network: lan, user: ada, gpus: 0, cpu: fast } }
+  - n: { name: c, wasm: c.wasm, container: { pids: 7 }, execution: container }
+  - n: { name: d, image: x, http: { path: /d }, execution: wasm }
+  - n: { name: e, image: x, execution: batch, enable_gpu: perhaps }
+";
+    let refusal = read(text, "w.yaml").unwrap_err().to_string();
+    insta::assert_snapshot!(refusal);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Service, StorageProvider};
+use crate::{Execution, Service, StorageProvider};
 
 /// What stands where a secret key is: OSCAR's word for it.
 pub const HIDDEN: &str = "hidden";
@@ -32,10 +32,31 @@ pub fn wire(service: &Service) -> Value {
     });
     let secrets: serde_json::Map<String, Value> =
         service.secrets.iter().map(|name| (name.clone(), Value::from(""))).collect();
+    let container = service.container.as_ref();
     json!({
         "name": service.name,
-        "wasm": format!("sha256:{}", service.wasm),
-        "execution": "wasm",
+        "wasm": service.wasm.as_ref().map(|digest| format!("sha256:{digest}")),
+        "image": container.map(|container| &container.image),
+        "script": container.and_then(|container| container.script.as_deref()),
+        "cpu": container.map(|container| container.cpu),
+        "enable_gpu": container.is_some_and(|container| container.gpus > 0),
+        "container": container.map(|container| json!({
+            "memory": container.memory,
+            "cpu": container.cpu,
+            "timeout": container.timeout,
+            "pids": container.pids,
+            "tmp": container.tmp,
+            "gpus": (container.gpus > 0).then_some(container.gpus),
+            "network": container.network,
+            "user": container.user.to_string(),
+            "writable_root": container.writable_root,
+            "pull": container.pull,
+        })),
+        "execution": match service.execution {
+            Execution::Wasm => "wasm",
+            Execution::Container => "container",
+            Execution::Auto => "auto",
+        },
         "memory": service.limits.memory,
         "limits": service.limits,
         "retry": service.retry,

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{DrainSection, Given, HostConfig, HttpSection, QueueSection, Section, TopSection, WasmSection};
+use super::{
+    DockerSection, DrainSection, Given, HostConfig, HttpSection, QueueSection, Section, TopSection,
+    WasmSection,
+};
 
 const DOCS: &str = include_str!("../../../docs/wicket-toml.md");
 
@@ -13,6 +16,7 @@ fn keys() -> BTreeSet<String> {
         ("http.", HttpSection::keys()),
         ("queue.", QueueSection::keys()),
         ("wasm.", WasmSection::keys()),
+        ("docker.", DockerSection::keys()),
         ("drain.", DrainSection::keys()),
     ];
     sections

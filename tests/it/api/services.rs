@@ -179,7 +179,7 @@ async fn what_is_wrong_with_a_service_is_told_at_once() {
     let missing = post(json!({"name": "a", "wasm": "0".repeat(64)})).await;
     assert_eq!(code(&missing), "unknown_module");
     assert!(missing.text().contains("PUT its bytes to /system/modules/"), "{}", missing.text());
-    assert_eq!(code(&post(json!({"name": "a", "image": "busybox"})).await), "bad_definition");
+    assert_eq!(code(&post(json!({"name": "a", "script": "true"})).await), "bad_definition");
     let broken = b"\0asm\x01\0\0\0 and then nothing that makes sense".to_vec();
     let digest: String =
         <sha2::Sha256 as sha2::Digest>::digest(&broken).iter().map(|b| format!("{b:02x}")).collect();

@@ -90,6 +90,16 @@ pub(crate) fn bucket_source(bucket: &BucketName) -> String {
     format!("/buckets/{bucket}")
 }
 
+impl ObjectRef {
+    /// The provider name of a posted body that is too large for its event: no bucket of anybody's.
+    pub const POSTED: &str = "wicket.posted";
+
+    /// Whether it is a posted body.
+    pub fn is_posted(&self) -> bool {
+        self.provider.0 == Self::POSTED
+    }
+}
+
 impl Event {
     /// An event from outside, about nothing in particular: the start of the other constructors.
     pub fn new(source: impl Into<String>, kind: impl Into<String>, id: EventId) -> Self {

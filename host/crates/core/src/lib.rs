@@ -10,8 +10,11 @@ mod executor;
 mod id;
 mod invocation;
 mod judge;
+mod lines;
+mod place;
 mod queue;
 mod receipt;
+mod redact;
 mod route;
 
 pub use chain::chain;
@@ -23,8 +26,11 @@ pub use executor::{
 pub use id::{EventId, InvocationId, NotATime, NotAnId, Timestamp};
 pub use invocation::{Delivery, Invocation, JoinPart};
 pub use judge::{Verdict, judge};
+pub use lines::LogLines;
+pub use place::{executor_of, moves_on, place};
 pub use queue::{Depth, Filter, Forget, Lease, Pushed, Queue, QueueError, Retention, Settled};
 pub use receipt::{
     AttemptRecord, Failure, Limit, Log, LogLine, LogSink, LogStream, Receipt, State, Trigger, Usage,
 };
+pub use redact::Redactor;
 pub use route::{Cycle, Explanation, MAX_HOPS, Router, find_cycle, may_name};

@@ -46,7 +46,11 @@ pub(crate) async fn compile(compiler: &Compiler, job: &Job) -> Result<(), Module
     let mut stdin = child.stdin.take().expect("it was asked for above");
     let stderr = child.stderr.take().expect("it was asked for above");
     let work = async {
-        stdin.write_all(&text).await?;
+        match stdin.write_all(&text).await {
+            // It ended before it had read its job: how it ended says why.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
         drop(stdin);
         let mut said = Vec::new();
         let mut stderr = stderr.take(LONGEST_COMPLAINT);

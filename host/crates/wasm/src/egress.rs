@@ -13,10 +13,9 @@ use http::{Request, Response};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
-use wicket_core::{Deployment, Limit, LogSink, LogStream};
+use wicket_core::{Deployment, Limit, LogSink, LogStream, Redactor};
 
 use crate::meter::Meter;
-use crate::redact::Redactor;
 
 /// Decides and sends the outgoing requests of one guest.
 pub(crate) struct Egress {

@@ -104,9 +104,9 @@ impl WasmExecutor {
         self.library.modules.list().await
     }
 
-    /// Compiles the service's module if that was not done before, and checks that everything it imports is here.
-    pub async fn prepare(&self, service: &Service) -> Result<ModuleInfo, ModuleError> {
-        self.library.prepare(&service.wasm).await
+    /// Compiles a module if that was not done before, and checks that everything it imports is here.
+    pub async fn prepare(&self, module: &ModuleDigest) -> Result<ModuleInfo, ModuleError> {
+        self.library.prepare(module).await
     }
 
     /// Most linear memory that a service may ask for.
@@ -147,8 +147,11 @@ impl WasmExecutor {
     /// A module and an instance's place in the pool.
     pub(crate) async fn enter(
         &self,
-        digest: &ModuleDigest,
+        service: &Service,
     ) -> Result<(Arc<Loaded>, OwnedSemaphorePermit), Failure> {
+        let Some(digest) = &service.wasm else {
+            return Err(Failure::Host { message: "the service has no module".to_owned() });
+        };
         let module =
             self.library.get(digest).await.map_err(|error| Failure::Host { message: chain(&error) })?;
         self.calls.fetch_add(1, Relaxed);
@@ -180,7 +183,7 @@ impl Executor for WasmExecutor {
     }
 
     async fn execute(&self, attempt: Attempt) -> Report {
-        let (module, slot) = match self.enter(&attempt.deployment.service.wasm).await {
+        let (module, slot) = match self.enter(&attempt.deployment.service).await {
             Ok(entered) => entered,
             Err(failure) => return Report { result: Err(failure), usage: Usage::default() },
         };

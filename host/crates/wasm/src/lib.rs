@@ -16,7 +16,6 @@ mod library;
 mod linker;
 mod meter;
 mod modules;
-mod redact;
 mod shapes;
 mod state;
 mod stdio;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 use wicket_config::{ByteSize, Limits};
 use wicket_core::{Failure, Limit, Usage};
+use wicket_workspace::Account;
 
 use crate::state::State;
 use crate::stdio::LARGEST_REPLY;
@@ -240,6 +241,18 @@ impl Meter {
             return Some(Limit::CpuTime);
         }
         (Instant::now() > self.deadline()).then_some(Limit::Timeout)
+    }
+}
+
+impl Account for Meter {
+    fn read(&self, bytes: u64) {
+        Self::read(self, bytes);
+    }
+    fn wrote(&self, bytes: u64) -> Result<(), Failure> {
+        Self::wrote(self, bytes).map_err(|tripped| self.failure(tripped.0))
+    }
+    fn output_limit(&self) -> Failure {
+        self.failure(Limit::Output)
     }
 }
 

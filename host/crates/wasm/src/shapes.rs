@@ -3,5 +3,3 @@
 pub(crate) mod command;
 pub(crate) mod event;
 pub(crate) mod http;
-pub(crate) mod input;
-pub(crate) mod notification;

@@ -7,11 +7,10 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
-use wicket_core::{Deployment, LogSink, LogStream, Objects, Outputs};
+use wicket_core::{Deployment, LogSink, LogStream, Objects, Outputs, Redactor};
 
 use crate::egress::Egress;
 use crate::meter::{Bounds, Meter, at_tick};
-use crate::redact::Redactor;
 use crate::stdio::Sink;
 
 /// Bytes of all headers of a request or a response that a guest builds, with what they take in memory.

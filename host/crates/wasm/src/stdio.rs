@@ -9,13 +9,10 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
-use wicket_core::{LogSink, LogStream};
+use wicket_core::{LogLines, LogSink, LogStream, Redactor};
 
 use crate::meter::Meter;
-use crate::redact::Redactor;
 
-/// A longer line is cut into several, but no secret in it is.
-const LONGEST_LINE: usize = 16 << 10;
 /// What a command may answer with; more belongs into an output file.
 pub(crate) const LARGEST_REPLY: usize = 8 << 20;
 /// Bytes a guest may hand over in one write.
@@ -25,48 +22,40 @@ const WRITE: usize = 64 << 10;
 #[derive(Clone)]
 pub(crate) struct Sink {
     shared: Arc<Mutex<Shared>>,
-    stream: LogStream,
 }
 
 struct Shared {
-    log: LogSink,
-    secrets: Redactor,
+    lines: LogLines,
     meter: Arc<Meter>,
-    /// The line that is not complete yet.
-    line: BytesMut,
     /// Everything, where it is the answer.
     kept: Option<BytesMut>,
-}
-
-impl Shared {
-    fn say(&self, stream: LogStream, line: &[u8]) {
-        self.log.line(stream, &self.secrets.bytes(line));
-    }
 }
 
 impl Sink {
     /// Lines go into the log.
     pub(crate) fn log(log: LogSink, secrets: Redactor, stream: LogStream, meter: Arc<Meter>) -> Self {
-        let shared = Shared { log, secrets, meter, line: BytesMut::new(), kept: None };
-        Self { shared: Arc::new(Mutex::new(shared)), stream }
+        Self::new(LogLines::new(log, stream, secrets), meter, None)
     }
 
     /// Lines go into the log, and all bytes into the answer.
     pub(crate) fn reply(log: LogSink, secrets: Redactor, meter: Arc<Meter>) -> Self {
-        let shared = Shared { log, secrets, meter, line: BytesMut::new(), kept: Some(BytesMut::new()) };
-        Self { shared: Arc::new(Mutex::new(shared)), stream: LogStream::Stdout }
+        Self::new(LogLines::new(log, LogStream::Stdout, secrets), meter, Some(BytesMut::new()))
+    }
+
+    fn new(lines: LogLines, meter: Arc<Meter>, kept: Option<BytesMut>) -> Self {
+        Self { shared: Arc::new(Mutex::new(Shared { lines, meter, kept })) }
     }
 
     /// What comes from now on belongs to another call.
     pub(crate) fn retarget(&self, log: &LogSink, meter: &Arc<Meter>) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.log = log.clone();
+        shared.lines.retarget(log.clone());
         shared.meter = meter.clone();
     }
 
-    fn push(&self, mut bytes: &[u8]) -> Result<(), crate::meter::Tripped> {
+    fn push(&self, bytes: &[u8]) -> Result<(), crate::meter::Tripped> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shared { meter, kept, .. } = &mut *shared;
+        let Shared { lines, meter, kept } = &mut *shared;
         match kept {
             Some(kept) => {
                 if kept.len() + bytes.len() > LARGEST_REPLY {
@@ -77,35 +66,14 @@ impl Sink {
             }
             None => meter.logged(bytes.len() as u64)?,
         }
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-            let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
-            if shared.line.is_empty() {
-                shared.say(self.stream, line);
-            } else {
-                shared.line.extend_from_slice(line);
-                let whole = shared.line.split();
-                shared.say(self.stream, &whole);
-            }
-            bytes = rest;
-        }
-        for part in bytes.chunks(LONGEST_LINE) {
-            shared.line.extend_from_slice(part);
-            if shared.line.len() >= LONGEST_LINE + shared.secrets.longest() {
-                let cut = shared.secrets.cut_of(&shared.line);
-                let whole = shared.line.split_to(cut);
-                shared.say(self.stream, &whole);
-            }
-        }
+        lines.push(bytes);
         Ok(())
     }
 
     /// Logs a last line without an end, and hands over what was kept.
     pub(crate) fn finish(&self) -> Bytes {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if !shared.line.is_empty() {
-            let rest = shared.line.split();
-            shared.say(self.stream, &rest);
-        }
+        shared.lines.finish();
         shared.kept.take().map_or_else(Bytes::new, BytesMut::freeze)
     }
 }

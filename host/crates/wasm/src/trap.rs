@@ -6,7 +6,6 @@ use wasmtime_wasi::I32Exit;
 use wicket_core::{Failure, Limit};
 
 use crate::meter::{Meter, Tripped, refusal};
-use crate::redact::cut;
 
 /// Frames kept of a backtrace.
 const FRAMES: usize = 64;
@@ -53,7 +52,7 @@ fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
     // The first line is a heading.
     let frame = |line: &str| {
         let mut frame = line.trim().to_owned();
-        cut(&mut frame, LONGEST_FRAME);
+        frame.truncate(frame.floor_char_boundary(LONGEST_FRAME));
         frame
     };
     text.lines().skip(1).take(FRAMES).map(frame).collect()

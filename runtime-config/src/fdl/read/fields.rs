@@ -34,7 +34,12 @@ pub(super) fn limits(reader: &mut Reader, table: &mut Table<'_>) -> Limits {
     limits
 }
 
-fn size(reader: &mut Reader, table: &mut Table<'_>, key: &'static str, default: ByteSize) -> ByteSize {
+pub(super) fn size(
+    reader: &mut Reader,
+    table: &mut Table<'_>,
+    key: &'static str,
+    default: ByteSize,
+) -> ByteSize {
     let Some(node) = table.child(key) else { return default };
     match reader.parse(node, &table.path(key)) {
         Some(ByteSize(0)) => {
@@ -46,7 +51,7 @@ fn size(reader: &mut Reader, table: &mut Table<'_>, key: &'static str, default: 
     }
 }
 
-fn span(reader: &mut Reader, table: &mut Table<'_>, key: &'static str, default: Span) -> Span {
+pub(super) fn span(reader: &mut Reader, table: &mut Table<'_>, key: &'static str, default: Span) -> Span {
     let Some(node) = table.child(key) else { return default };
     match reader.parse::<Span>(node, &table.path(key)) {
         Some(span) if span.0.is_zero() => {

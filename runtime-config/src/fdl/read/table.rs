@@ -44,6 +44,11 @@ impl Reader {
         Self::new(false)
     }
 
+    /// Whether a service is read as it comes over the wire.
+    pub(super) fn is_wire(&self) -> bool {
+        !self.strict
+    }
+
     /// Notes a problem.
     pub(super) fn say(&mut self, node: &Node, path: &str, message: String, help: Option<&str>) {
         let help = help.map(str::to_owned);

@@ -1,34 +1,25 @@
 //! Commands: `wasi:cli/run` components and preview-1 modules. The contract of a container supervisor, without one.
 
 use std::future::poll_fn;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use wasmtime_wasi::cli::AsyncStdinStream;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, I32Exit};
-use wicket_core::{Attempt, Data, Failure, Limit, LogSink, LogStream, Reply, Report};
+use wicket_core::{Attempt, Failure, Limit, LogSink, LogStream, Redactor, Reply, Report};
+use wicket_workspace::{Places, Workspace};
 
 use crate::library::Code;
 use crate::meter::{Meter, Metered};
-use crate::modules::blocking;
-use crate::redact::Redactor;
-use crate::shapes::{input, notification};
 use crate::state::{State, builder};
 use crate::stdio::Sink;
 use crate::{WasmExecutor, trap};
 
-/// An event that is larger comes as a file only.
-const LARGEST_VARIABLE: usize = 64 << 10;
 /// Characters of its last line of stderr that a failure repeats.
 const LONGEST_WORDS: usize = 300;
 
-/// Folders of an attempt, below its scratch folder.
-struct Folders {
-    input: PathBuf,
-    output: PathBuf,
-    event: PathBuf,
-}
+/// Where a command sees its folders.
+const PLACES: Places = Places { input: "/input", output: "/output", event: "/event/event" };
 
 /// Runs an attempt on a command; exit status 0 is success, and everything in its output folder is an output.
 pub(crate) async fn run(executor: &WasmExecutor, code: &Code, attempt: Attempt) -> Report {
@@ -50,24 +41,25 @@ async fn attempt_on(
     attempt: &Attempt,
     meter: &Arc<Meter>,
 ) -> Result<Reply, Failure> {
-    let event = notification::body(&attempt.invocation.event);
-    let folders = folders(&attempt.scratch, &event).await?;
-    let names = input::download(attempt, &folders.input, meter).await?;
+    let workspace = Workspace::make(attempt, &attempt.scratch, &**meter).await?;
     let secrets = Redactor::of(&attempt.deployment);
     let stdout = Sink::reply(attempt.log.clone(), secrets.clone(), meter.clone());
     let stderr = Sink::log(attempt.log.clone(), secrets, LogStream::Stderr, meter.clone());
     let preview1 = matches!(code, Code::Preview1(_));
-    let state = state(attempt, meter, &folders, &names, event, [&stdout, &stderr], preview1)?;
+    let state = state(attempt, meter, &workspace, [&stdout, &stderr], preview1)?;
     let guest = Box::pin(call(code, state, meter));
     let guest = Metered { guest, meter: meter.clone(), ticker: executor.ticker.clone() };
     let ended = tokio::select! {
         ended = guest => ended,
-        () = flood(&folders.output, meter) => Err(meter.failure(Limit::Output)),
+        () = workspace.flooded(meter.limits().output.0) => {
+            meter.trip(Limit::Output);
+            Err(meter.failure(Limit::Output))
+        }
     };
     stderr.finish();
     let body = stdout.finish();
     ended.map_err(|failure| with_last_words(failure, &attempt.log))?;
-    input::stage(attempt, &folders.output, meter).await?;
+    workspace.stage(attempt, &**meter).await?;
     Ok(Reply { body, content_type: None, status: Some(0) })
 }
 
@@ -83,59 +75,33 @@ fn with_last_words(failure: Failure, log: &LogSink) -> Failure {
     }
 }
 
-async fn folders(scratch: &Path, event: &Bytes) -> Result<Folders, Failure> {
-    let folders = Folders {
-        input: scratch.join("input"),
-        output: scratch.join("output"),
-        event: scratch.join("event"),
-    };
-    // In one step: a change of threads takes longer than any of it.
-    let (all, event) = ([&folders.input, &folders.output, &folders.event].map(Clone::clone), event.clone());
-    let made = blocking(move || {
-        all.iter().try_for_each(std::fs::create_dir)?;
-        std::fs::write(all[2].join("event"), event)
-    });
-    made.await.map_err(input::host("make the scratch folders"))?;
-    Ok(folders)
-}
-
 fn state(
     attempt: &Attempt,
     meter: &Arc<Meter>,
-    folders: &Folders,
-    names: &[String],
-    event: Bytes,
+    workspace: &Workspace,
     [stdout, stderr]: [&Sink; 2],
     preview1: bool,
 ) -> Result<State, Failure> {
-    let (deployment, about) = (&attempt.deployment, &attempt.invocation.event);
+    let deployment = &attempt.deployment;
     let mut builder = builder(deployment);
     builder.arg(deployment.service.name.as_str()).args(&deployment.service.args);
-    builder.env("TMP_INPUT_DIR", "/input").env("TMP_OUTPUT_DIR", "/output");
-    match names {
-        [] => {}
-        // A join of one part is a folder, as any join.
-        [one] if !matches!(about.data, Data::Parts(_)) => {
-            builder.env("INPUT_FILE_PATH", format!("/input/{one}"));
+    for (name, value) in workspace.environment(&attempt.invocation.event, PLACES) {
+        builder.env(name, value);
+    }
+    match &workspace.bytes {
+        Some(bytes) => builder.stdin(MemoryInputPipe::new(bytes.clone())),
+        None => {
+            let file = std::fs::File::open(workspace.event.join("event"));
+            let file =
+                file.map_err(|error| Failure::Host { message: format!("cannot open the event: {error}") })?;
+            builder.stdin(AsyncStdinStream::new(tokio::fs::File::from_std(file)))
         }
-        _ => {
-            builder.env("INPUT_FILE_PATH", "/input");
-        }
-    }
-    if let Some(object) = about.object() {
-        builder.env("STORAGE_OBJECT_KEY", object.key.as_str());
-    }
-    builder.env("EVENT_TIME", about.time.to_string()).env("EVENT_FILE", "/event/event");
-    if let (true, Ok(text)) = (event.len() <= LARGEST_VARIABLE, std::str::from_utf8(&event))
-        && !text.contains('\0')
-    {
-        builder.env("EVENT", text);
-    }
-    builder.stdin(MemoryInputPipe::new(event)).stdout(stdout.clone()).stderr(stderr.clone());
+    };
+    builder.stdout(stdout.clone()).stderr(stderr.clone());
     let mounts = [
-        (&folders.input, "/input", FsPerms::ReadOnly),
-        (&folders.output, "/output", FsPerms::ReadWrite),
-        (&folders.event, "/event", FsPerms::ReadOnly),
+        (&workspace.input, PLACES.input, FsPerms::ReadOnly),
+        (&workspace.output, PLACES.output, FsPerms::ReadWrite),
+        (&workspace.event, "/event", FsPerms::ReadOnly),
     ];
     for (folder, name, perms) in mounts {
         builder
@@ -190,20 +156,5 @@ async fn call(code: &Code, state: State, meter: &Meter) -> Result<(), Failure> {
             .map_or(Ok(()), |limit| Err(meter.failure(limit))),
         Err(error) if matches!(error.downcast_ref(), Some(I32Exit(0))) => Ok(()),
         Err(error) => Err(trap::failure(&error, meter)),
-    }
-}
-
-/// Resolves when the output folder holds more than the service may put out.
-async fn flood(output: &Path, meter: &Meter) {
-    loop {
-        tokio::time::sleep(input::LOOK).await;
-        let folder = output.to_owned();
-        // A failed look is made again.
-        let used = tokio::task::spawn_blocking(move || input::disk_use(&folder)).await.unwrap_or(0);
-        // A file of one byte takes a block, so small limits are judged at the end, by the files' own sizes.
-        if used > meter.limits().output.0.saturating_add(1 << 20) {
-            meter.trip(Limit::Output);
-            return;
-        }
     }
 }

@@ -4,12 +4,11 @@ mod host;
 
 use std::sync::Arc;
 
-use wicket_core::{Attempt, Data, Event, Failure, Limit, Reply, Report};
+use wicket_core::{Attempt, Data, Event, Failure, Limit, Redactor, Reply, Report};
 
 use self::bindings::OfferPre;
 use self::bindings::wicketgate::function::types;
 use crate::meter::{Meter, Metered};
-use crate::redact::Redactor;
 use crate::state::State;
 use crate::stdio::LARGEST_REPLY;
 use crate::{WasmExecutor, trap};

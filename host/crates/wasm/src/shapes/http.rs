@@ -91,7 +91,7 @@ pub(crate) async fn serve(executor: &WasmExecutor, call: HttpCall) -> Result<Ans
     let kept = reuse.then(|| executor.shelf.take(&call.deployment)).flatten();
     let source = match kept {
         Some(live) => Ok(Source::Again(live)),
-        None => match executor.enter(&call.deployment.service.wasm).await {
+        None => match executor.enter(&call.deployment.service).await {
             Ok(entered) if entered.0.code.is_http() => {
                 Ok(Source::Fresh(entered, reuse.then(|| call.deployment.clone())))
             }

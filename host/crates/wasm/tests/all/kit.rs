@@ -82,6 +82,11 @@ pub(crate) fn tight() -> Limits {
     }
 }
 
+/// The module that a service runs.
+pub(crate) fn module(service: &Service) -> &ModuleDigest {
+    service.wasm.as_ref().unwrap()
+}
+
 pub(crate) fn service(wasm: ModuleDigest) -> Service {
     let json = serde_json::json!({ "name": "test", "wasm": wasm.as_str() });
     Service { limits: tight(), ..serde_json::from_value(json).unwrap() }
@@ -116,7 +121,7 @@ impl Kit {
 
     pub(crate) async fn refusal(&self, wasm: Vec<u8>) -> ModuleError {
         let service = service(self.upload(wasm).await);
-        self.executor.prepare(&service).await.expect_err("a refusal")
+        self.executor.prepare(module(&service)).await.expect_err("a refusal")
     }
 
     pub(crate) async fn deploy(&self, wasm: Vec<u8>) -> Arc<Deployment> {
@@ -130,7 +135,7 @@ impl Kit {
     ) -> Arc<Deployment> {
         let mut service = service(self.upload(wasm).await);
         edit(&mut service);
-        self.executor.prepare(&service).await.unwrap();
+        self.executor.prepare(module(&service)).await.unwrap();
         deployment(service)
     }
 

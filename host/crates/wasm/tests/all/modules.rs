@@ -7,7 +7,7 @@ use wicket_config::ByteSize;
 use wicket_wasm::{Compiler, ModuleError, Shape, WasmExecutor, inspect};
 
 use crate::guests;
-use crate::kit::{CHILD_MARK, Kit, config, deployment, digest, service, stream};
+use crate::kit::{CHILD_MARK, Kit, config, deployment, digest, module, service, stream};
 
 impl Kit {
     fn artefacts(&self) -> Vec<PathBuf> {
@@ -102,7 +102,7 @@ async fn what_cannot_run_is_refused_with_its_reason() {
         let error = kit.refusal(wasm).await.to_string();
         assert!(error.contains(expected), "{error}");
     }
-    let missing = kit.executor.prepare(&service(digest(b"nowhere"))).await.unwrap_err();
+    let missing = kit.executor.prepare(&digest(b"nowhere")).await.unwrap_err();
     assert!(matches!(missing, ModuleError::Missing(_)));
 }
 
@@ -116,7 +116,7 @@ async fn bytes_changed_anywhere_are_an_error_and_no_crash() {
         // Some changes are harmless: a name, a constant.
         drop(inspect(&broken));
         let service = service(kit.upload(broken).await);
-        drop(kit.executor.prepare(&service).await);
+        drop(kit.executor.prepare(module(&service)).await);
     }
     let works = kit.deploy(hello).await;
     assert_eq!(kit.get(&works).await.0.unwrap().0, 200);
@@ -223,7 +223,7 @@ async fn another_engine_compiles_again_and_clears_away_what_the_old_one_made() {
     let hello = kit.deploy(guests::hello()).await;
     // What a host before an upgrade left: the same module, for an engine of another name.
     let path = kit.artefacts().remove(0);
-    let digest = hello.service.wasm.as_str();
+    let digest = module(&hello.service).as_str();
     for extension in ["cwasm", "mac"] {
         let old = path.with_file_name(format!("{digest}-0000000000000000.{extension}"));
         std::fs::rename(path.with_extension(extension), old).unwrap();
@@ -231,7 +231,7 @@ async fn another_engine_compiles_again_and_clears_away_what_the_old_one_made() {
     let kit = kit.again([7; 32]);
     assert_eq!(kit.get(&hello).await.0.unwrap().0, 200);
     assert_eq!(kit.artefacts(), [path]);
-    assert!(kit.executor.remove_module(&hello.service.wasm).await.unwrap());
+    assert!(kit.executor.remove_module(module(&hello.service)).await.unwrap());
     assert!(kit.artefacts().is_empty());
 }
 
@@ -240,7 +240,7 @@ async fn a_module_that_was_altered_on_disk_is_not_compiled() {
     let kit = Kit::start();
     let digest = kit.upload(guests::hello()).await;
     std::fs::write(kit.dir.path().join(format!("modules/{digest}.wasm")), guests::preview1("", "")).unwrap();
-    let error = kit.executor.prepare(&service(digest)).await.unwrap_err();
+    let error = kit.executor.prepare(&digest).await.unwrap_err();
     assert!(matches!(error, ModuleError::Digest { .. }), "{error}");
 }
 
@@ -312,7 +312,7 @@ async fn a_module_that_comes_back_is_not_read_again() {
     let hello = kit.deploy(guests::hello()).await;
     kit.deploy(guests::preview1("", "")).await;
     // What it is and what was compiled of it is known; its bytes serve for nothing else.
-    std::fs::remove_file(kit.dir.path().join(format!("modules/{}.wasm", hello.service.wasm))).unwrap();
+    std::fs::remove_file(kit.dir.path().join(format!("modules/{}.wasm", module(&hello.service)))).unwrap();
     assert_eq!(kit.get(&hello).await.0.unwrap().0, 200);
 }
 
@@ -332,7 +332,7 @@ async fn what_is_compiled_already_does_not_wait_for_compiles() {
         others.push(service(kit.upload(guests::preview1("", &code)).await));
     }
     let cache = kit.dir.path().join("cache");
-    let compiles = futures::future::join_all(others.iter().map(|one| kit.executor.prepare(one)));
+    let compiles = futures::future::join_all(others.iter().map(|one| kit.executor.prepare(module(one))));
     let loads = async {
         // When two compiles have begun, and the others wait for them.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);

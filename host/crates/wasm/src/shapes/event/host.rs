@@ -12,12 +12,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use wasmtime::component::Resource;
 use wicket_config::{BucketName, ObjectKey, ProviderId};
 use wicket_core::{
-    ByteStream, LogStream, ObjectEntry, ObjectError, ObjectRef, Objects, Opened, OutputName, chain,
+    ByteStream, LogStream, ObjectEntry, ObjectError, ObjectRef, Objects, Opened, OutputName, Redactor, chain,
 };
 
 use super::bindings::wicketgate::function::{buckets, log, outputs, types};
 use crate::meter::Meter;
-use crate::redact::Redactor;
 use crate::state::State;
 
 /// Bytes of one read, whatever the guest asks for.

@@ -4,13 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderName, HeaderValue, Request, header};
 use http_body_util::{BodyExt as _, Full};
-use wicket_core::{Attempt, Event, Failure, Reply, Report, Usage};
+use wicket_core::{Attempt, Event, Failure, Redactor, Reply, Report, Usage};
+use wicket_workspace::notification;
 
 use super::guest::Source;
 use super::{Done, Entered, answer};
 use crate::meter::Meter;
-use crate::redact::Redactor;
-use crate::shapes::notification;
 use crate::state::State;
 use crate::stdio::LARGEST_REPLY;
 use crate::{Answer, AnswerBody, WasmExecutor};

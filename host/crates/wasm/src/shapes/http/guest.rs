@@ -10,14 +10,13 @@ use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme as Scheme02;
 use wasmtime_wasi_http::p3::bindings::Service as Service03;
 use wasmtime_wasi_http::{WasiHttpView as _, p3};
-use wicket_core::{Deployment, Failure, Limit};
+use wicket_core::{Deployment, Failure, Limit, Redactor};
 
 use super::request::Limited;
 use super::{Entered, Said, Slot};
 use crate::AnswerBody;
 use crate::library::Code;
 use crate::meter::Meter;
-use crate::redact::Redactor;
 use crate::state::State;
 use crate::trap;
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use wicket_core::{Data, Event, ObjectRef};
 
 /// The body of an event: verbatim if it came as one, its inline data, or an S3-style notification of its objects.
-pub(crate) fn body(event: &Event) -> Bytes {
+pub fn body(event: &Event) -> Bytes {
     if let Some(verbatim) = &event.verbatim {
         return verbatim.clone();
     }
@@ -21,7 +21,7 @@ pub(crate) fn body(event: &Event) -> Bytes {
 }
 
 /// The media type of [`body`].
-pub(crate) fn content_type(event: &Event) -> Option<&str> {
+pub fn content_type(event: &Event) -> Option<&str> {
     match (&event.data, &event.verbatim) {
         (Data::None | Data::Inline(_), _) => event.content_type.as_deref(),
         (Data::Object(_) | Data::Parts(_), _) => Some("application/json"),

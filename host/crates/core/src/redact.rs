@@ -1,10 +1,10 @@
-//! Takes secrets out of what a guest says where people read it: its log, and why it failed.
+//! Takes secrets out of what a function says where people read it: its log, and why it failed.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use wicket_core::{Deployment, Secret};
+use crate::{Deployment, Secret};
 
 const HIDDEN: &[u8] = b"[secret]";
 /// What a guest says of its failure is cut here: it stands in receipts and dead letters.
@@ -14,12 +14,18 @@ const LOOKED_THROUGH: usize = 64 << 10;
 
 /// Knows a service's secrets.
 #[derive(Clone, Default)]
-pub(crate) struct Redactor(Option<Arc<[Vec<u8>]>>);
+pub struct Redactor(Option<Arc<[Vec<u8>]>>);
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor(…)")
+    }
+}
 
 impl Redactor {
     /// For what the guests of a deployment say. Of a secret of several lines, each is hidden, and also as it stands in
     /// quotes.
-    pub(crate) fn of(deployment: &Deployment) -> Self {
+    pub fn of(deployment: &Deployment) -> Self {
         let values = deployment.service.secrets.iter().filter_map(|name| deployment.secrets.get(name));
         let lines = values.flat_map(Secret::hidden);
         let mut all: Vec<Vec<u8>> = lines.flat_map(|line| [line.into(), quoted(line)]).collect();
@@ -30,7 +36,7 @@ impl Redactor {
     }
 
     /// The same without the secrets.
-    pub(crate) fn bytes<'b>(&self, said: &'b [u8]) -> Cow<'b, [u8]> {
+    pub fn bytes<'b>(&self, said: &'b [u8]) -> Cow<'b, [u8]> {
         let mut clean = Cow::Borrowed(said);
         for secret in self.0.iter().flat_map(|all| all.iter()) {
             if let Some(at) = find(&clean, secret) {
@@ -41,7 +47,7 @@ impl Redactor {
     }
 
     /// The same without the secrets.
-    pub(crate) fn text(&self, said: String) -> String {
+    pub fn text(&self, said: String) -> String {
         match self.bytes(said.as_bytes()) {
             Cow::Borrowed(_) => said,
             Cow::Owned(clean) => String::from_utf8_lossy(&clean).into_owned(),
@@ -49,19 +55,19 @@ impl Redactor {
     }
 
     /// What a guest says of its failure, as a receipt may have it: without the secrets, and not for ever.
-    pub(crate) fn words(&self, said: fmt::Arguments<'_>) -> String {
+    pub fn words(&self, said: fmt::Arguments<'_>) -> String {
         // A secret that begins in the part that stays is whole in what is looked through.
         let most = LOOKED_THROUGH + self.longest();
         let mut beginning = Beginning { text: String::new(), most };
         // An error only says that there was more.
         let _ = beginning.write_fmt(said);
         let mut clean = self.text(beginning.text);
-        cut(&mut clean, LONGEST_WORDS);
+        clean.truncate(clean.floor_char_boundary(LONGEST_WORDS));
         clean
     }
 
     /// Where bytes of which more will come can be cut so that no secret is cut: what is behind waits for more.
-    pub(crate) fn cut_of(&self, said: &[u8]) -> usize {
+    pub fn cut_of(&self, said: &[u8]) -> usize {
         // One whose end is still to come may begin behind this.
         let mut cut = said.len().saturating_sub(self.longest().saturating_sub(1));
         while let Some(start) = self.across(said, cut) {
@@ -80,7 +86,7 @@ impl Redactor {
     }
 
     /// Bytes of the longest secret.
-    pub(crate) fn longest(&self) -> usize {
+    pub fn longest(&self) -> usize {
         self.0.as_ref().and_then(|all| all.first()).map_or(0, Vec::len)
     }
 }
@@ -103,11 +109,6 @@ impl fmt::Write for Beginning {
         self.text.push_str(&more[..more.floor_char_boundary(room)]);
         if more.len() > room { Err(fmt::Error) } else { Ok(()) }
     }
-}
-
-/// Cuts a text of the guest's making.
-pub(crate) fn cut(text: &mut String, most: usize) {
-    text.truncate(text.floor_char_boundary(most));
 }
 
 fn find(bytes: &[u8], secret: &[u8]) -> Option<usize> {

@@ -12,10 +12,9 @@ use bytes::BytesMut;
 use futures::{StreamExt as _, stream};
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
-use wicket_core::{Attempt, ByteStream, Data, Failure, Limit, ObjectError, ObjectRef, OutputName, kinds};
+use wicket_core::{Attempt, ByteStream, Data, Failure, ObjectError, ObjectRef, OutputName, kinds};
 
-use crate::meter::Meter;
-use crate::modules::blocking;
+use crate::{Account, blocking, host};
 
 /// Files up to this size are read and written in one step: a change of threads takes longer.
 const SMALL: usize = 64 << 10;
@@ -26,35 +25,35 @@ const MOST_FILES: usize = 10_000;
 /// Folders may be nested this deep in its output.
 const DEEPEST: usize = 64;
 /// Between two looks at how much a function has written to its output folder.
-pub(crate) const LOOK: Duration = Duration::from_millis(250);
+pub const LOOK: Duration = Duration::from_millis(250);
 
 /// What an object's failure means for the attempt.
-pub(crate) fn failure(error: &ObjectError, meter: &Meter) -> Failure {
+fn failure(error: &ObjectError, account: &dyn Account) -> Failure {
     match error {
-        ObjectError::Limit(_) => meter.failure(Limit::Output),
+        ObjectError::Limit(_) => account.output_limit(),
         error => error.failure(),
     }
-}
-
-pub(crate) fn host(what: &str) -> impl FnOnce(io::Error) -> Failure {
-    move |error| Failure::Host { message: format!("cannot {what}: {error}") }
 }
 
 /// The file that a posted body becomes, as it does for OSCAR's containers.
 const POSTED: &str = "body";
 
 /// Downloads all objects of the event into a folder, and a posted body too; answers the names of the files.
-pub(crate) async fn download(attempt: &Attempt, dir: &Path, meter: &Meter) -> Result<Vec<String>, Failure> {
+pub(crate) async fn download(
+    attempt: &Attempt,
+    dir: &Path,
+    account: &dyn Account,
+) -> Result<Vec<String>, Failure> {
     let mut taken = HashSet::new();
     let mut names = Vec::new();
     for object in attempt.invocation.event.objects() {
         let name = free_name(object, &mut taken);
-        let opened = attempt.objects.open(object).await.map_err(|error| failure(&error, meter))?;
+        let opened = attempt.objects.open(object).await.map_err(|error| failure(&error, account))?;
         let mut body = opened.body;
         let (path, mut head, mut file) = (dir.join(&name), BytesMut::new(), None);
         while let Some(bytes) = body.next().await {
             let bytes = bytes.map_err(host(&format!("read `{}`", object.key)))?;
-            meter.read(bytes.len() as u64);
+            account.read(bytes.len() as u64);
             if file.is_none() && head.len() + bytes.len() <= SMALL {
                 head.extend_from_slice(&bytes);
                 continue;
@@ -74,7 +73,7 @@ pub(crate) async fn download(attempt: &Attempt, dir: &Path, meter: &Meter) -> Re
     }
     let event = &attempt.invocation.event;
     if let (kinds::POSTED, Data::Inline(bytes)) = (event.kind.as_str(), &event.data) {
-        meter.read(bytes.len() as u64);
+        account.read(bytes.len() as u64);
         tokio::fs::write(dir.join(POSTED), bytes).await.map_err(host("write an input file"))?;
         names.push(POSTED.to_owned());
     }
@@ -117,7 +116,7 @@ struct Made {
 }
 
 /// Stages every regular file below a folder under its relative name. Links are not followed, and not staged.
-pub(crate) async fn stage(attempt: &Attempt, dir: &Path, meter: &Meter) -> Result<(), Failure> {
+pub(crate) async fn stage(attempt: &Attempt, dir: &Path, account: &dyn Account) -> Result<(), Failure> {
     let top = dir.to_owned();
     let made = blocking(move || {
         let mut made = Vec::new();
@@ -127,7 +126,7 @@ pub(crate) async fn stage(attempt: &Attempt, dir: &Path, meter: &Meter) -> Resul
     .await
     .map_err(|error| Failure::Function { message: format!("its outputs: {error}"), permanent: true })?;
     for one in &made {
-        meter.wrote(one.size).map_err(|tripped| meter.failure(tripped.0))?;
+        account.wrote(one.size)?;
     }
     for one in made {
         let body: ByteStream = if one.size <= SMALL as u64 {
@@ -139,7 +138,11 @@ pub(crate) async fn stage(attempt: &Attempt, dir: &Path, meter: &Meter) -> Resul
             Box::pin(ReaderStream::with_capacity(file, 64 << 10))
         };
         let content_type = media_type(one.name.as_str()).map(str::to_owned);
-        attempt.outputs.stage(one.name, content_type, body).await.map_err(|error| failure(&error, meter))?;
+        attempt
+            .outputs
+            .stage(one.name, content_type, body)
+            .await
+            .map_err(|error| failure(&error, account))?;
     }
     Ok(())
 }
@@ -173,7 +176,7 @@ fn walk(dir: &Path, below: &str, depth: usize, made: &mut Vec<Made>) -> io::Resu
 }
 
 /// Bytes on disk below a folder: how much a running function has written so far.
-pub(crate) fn disk_use(dir: &Path) -> u64 {
+pub fn disk_use(dir: &Path) -> u64 {
     let mut total = unlinked(dir);
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -1,0 +1,354 @@
+//! One attempt in a container: from its folders to its end.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use bollard::Docker;
+use bollard::container::{AttachContainerResults, LogOutput};
+use bollard::errors::Error;
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
+    LogsOptionsBuilder, StatsOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
+};
+use futures::{Stream, StreamExt as _};
+use tokio::io::AsyncWriteExt as _;
+use wicket_config::Container;
+use wicket_core::{Attempt, Failure, LogSink, LogStream, Reply, chain};
+use wicket_workspace::Workspace;
+
+use crate::engine::Engine;
+use crate::held::Held;
+use crate::leftover::Leftover;
+use crate::output::Said;
+use crate::spec::{self, Owner, SCRIPT};
+use crate::tally::{Tally, out_of_memory, timed_out};
+
+/// After its end, how long the rest of what it said may take: a stream can hang.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long an engine may be away while a container runs: it restarts.
+const ENGINE_AWAY: Duration = Duration::from_secs(60);
+/// Between two looks at a container whose engine was away.
+const LOOK: Duration = Duration::from_millis(500);
+/// Characters of its last line of stderr that a failure repeats.
+const LONGEST_WORDS: usize = 300;
+/// What a shell answers when it was killed by a signal, less the signal.
+const BY_SIGNAL: i64 = 128;
+
+type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
+
+/// An attempt and what it runs with.
+pub(crate) struct Run<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) owner: &'a Owner,
+    pub(crate) grace: Duration,
+    pub(crate) attempt: &'a Attempt,
+    pub(crate) container: &'a Container,
+    pub(crate) tally: &'a Tally,
+}
+
+impl Run<'_> {
+    /// Makes a container and runs it to its end.
+    pub(crate) async fn anew(&self, held: Held) -> Result<Reply, Failure> {
+        let deadline = self.tally.began() + self.container.timeout.0;
+        let prepare = async {
+            let workspace = self.folders(&held.folder).await?;
+            let parent = held.cgroup.as_ref().map(|cgroup| cgroup.parent());
+            let body = spec::body(self.attempt, self.container, &workspace, &held.folder, parent, self.owner);
+            let options = CreateContainerOptionsBuilder::default().name(&held.name).build();
+            let created = held.docker.create_container(Some(options), body).await;
+            created.map_err(|error| self.not_created(&error))?;
+            let output = self.attach(&held, &workspace).await?;
+            let started = held.docker.start_container(&held.name, None).await;
+            started.map_err(|error| self.not_started(&error))?;
+            self.tally.started();
+            Ok((workspace, output))
+        };
+        let (workspace, output) = match tokio::time::timeout_at(deadline.into(), prepare).await {
+            Ok(prepared) => prepared?,
+            Err(_) => return Err(timed_out(self.container)),
+        };
+        self.to_the_end(&held, &workspace, output, deadline).await
+    }
+
+    /// Takes over a container that an earlier process of this host began.
+    pub(crate) async fn adopted(&self, held: Held, leftover: &Leftover) -> Result<Reply, Failure> {
+        let text = format!("a container of an earlier process of this host goes on: {}", held.name);
+        self.attempt.log.line(LogStream::Host, text.as_bytes());
+        let workspace = Workspace::found(&self.attempt.invocation.event, &held.folder).await?;
+        let spent = leftover.began.elapsed();
+        let left = self.container.timeout.0.saturating_sub(spent);
+        let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
+        let output = Box::pin(held.docker.logs(&held.name, Some(options)));
+        self.to_the_end(&held, &workspace, output, Instant::now() + left).await
+    }
+
+    /// The folders of the attempt, as the container's user may use them.
+    async fn folders(&self, folder: &Path) -> Result<Workspace, Failure> {
+        let host = |error: std::io::Error| Failure::Host {
+            message: format!("cannot make the folders of the container: {error}"),
+        };
+        std::fs::create_dir_all(folder).map_err(host)?;
+        let workspace = Workspace::make(self.attempt, folder, self.tally).await?;
+        let (script, folder) = (self.container.script.clone(), folder.to_owned());
+        let (input, output) = (workspace.input.clone(), workspace.output.clone());
+        let user = spec::ids(&self.container.user);
+        let ready = tokio::task::spawn_blocking(move || {
+            let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode));
+            // Only the engine comes here: the folder above is the host's alone.
+            mode(&folder, 0o755)?;
+            mode(&folder.join("event"), 0o755)?;
+            mode(&folder.join("event/event"), 0o444)?;
+            for own in [&input, &output] {
+                match user {
+                    Some((user, group)) => {
+                        std::os::unix::fs::chown(own, Some(user), Some(group))?;
+                        mode(own, 0o755)?;
+                    }
+                    None => mode(own, 0o777)?,
+                }
+            }
+            for file in std::fs::read_dir(&input)? {
+                let file = file?.path();
+                if let Some((user, group)) = user {
+                    std::os::unix::fs::chown(&file, Some(user), Some(group))?;
+                }
+                mode(&file, 0o644)?;
+            }
+            if let Some(script) = script {
+                let file = folder.join(SCRIPT);
+                std::fs::write(&file, script)?;
+                mode(&file, 0o555)?;
+            }
+            std::io::Result::Ok(())
+        });
+        ready.await.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(host)?;
+        Ok(workspace)
+    }
+
+    /// Listens before it runs, so that nothing is missed; sends the event to an image that has no script to read it.
+    async fn attach(&self, held: &Held, workspace: &Workspace) -> Result<Output, Failure> {
+        let stdin = !spec::is_script(self.container);
+        let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true);
+        let attached = held.docker.attach_container(&held.name, Some(options.stdin(stdin).build())).await;
+        let AttachContainerResults { output, mut input } =
+            attached.map_err(|error| self.host("listen to a container", &error))?;
+        if stdin {
+            let event = workspace.event.join("event");
+            held.tasks.spawn(async move {
+                // One that does not read it closes the stream: that is its affair.
+                let sent = async {
+                    let mut event = tokio::fs::File::open(event).await?;
+                    tokio::io::copy(&mut event, &mut input).await?;
+                    input.shutdown().await
+                };
+                if let Err(error) = sent.await {
+                    tracing::debug!(%error, "a container did not take the whole event");
+                }
+            });
+        }
+        Ok(output)
+    }
+
+    async fn to_the_end(
+        &self,
+        held: &Held,
+        workspace: &Workspace,
+        mut output: Output,
+        deadline: Instant,
+    ) -> Result<Reply, Failure> {
+        let mut said = Said::new(&self.attempt.log, &self.attempt.deployment);
+        let mut listening = true;
+        let looking = look(held, self.tally);
+        let ended = {
+            let end = self.end(held);
+            let flooded = workspace.flooded(self.attempt.deployment.service.limits.output.0);
+            tokio::pin!(end, flooded, looking);
+            let deadline = tokio::time::sleep_until(deadline.into());
+            tokio::pin!(deadline);
+            loop {
+                tokio::select! {
+                    // What it says comes first: a limit that it passed with its last words counts.
+                    biased;
+                    piece = output.next(), if listening => match piece {
+                        Some(Ok(piece)) => if let Err(failure) = said.take(&piece, self.tally) {
+                            break Err(failure);
+                        },
+                        Some(Err(_)) | None => listening = false,
+                    },
+                    end = &mut end => break end,
+                    () = &mut flooded => {
+                        break Err(wicket_workspace::Account::output_limit(self.tally));
+                    }
+                    () = &mut deadline => break Err(timed_out(self.container)),
+                    () = &mut looking => {}
+                }
+            }
+        };
+        if let Err(failure) = &ended {
+            // An engine whose words nobody takes does not come round to stopping it.
+            let listen = async {
+                let mut full = false;
+                while listening {
+                    match output.next().await {
+                        Some(Ok(piece)) => full = full || said.take(&piece, self.tally).is_err(),
+                        Some(Err(_)) | None => listening = false,
+                    }
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = self.stop(held, failure) => {}
+                () = listen => {}
+            }
+        }
+        // The stream ends with the container; what is still on its way is waited for, not for ever.
+        let rest = async {
+            while listening {
+                match output.next().await {
+                    Some(Ok(piece)) => {
+                        if let Err(failure) = said.take(&piece, self.tally) {
+                            return Err(failure);
+                        }
+                    }
+                    Some(Err(_)) | None => listening = false,
+                }
+            }
+            Ok(())
+        };
+        let rest = tokio::time::timeout(LAST_WORDS, rest).await.unwrap_or_else(|_| {
+            self.attempt.log.line(LogStream::Host, b"the rest of what the container said did not come");
+            Ok(())
+        });
+        let body = said.finish();
+        self.count(held);
+        let code = ended?;
+        rest?;
+        if code != 0 {
+            return Err(self.bad_end(held, code).await);
+        }
+        workspace.stage(self.attempt, self.tally).await?;
+        Ok(Reply { body, content_type: None, status: Some(0) })
+    }
+
+    /// Waits for its end, through a restart of the engine too.
+    async fn end(&self, held: &Held) -> Result<i64, Failure> {
+        let mut away_since: Option<Instant> = None;
+        loop {
+            let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
+            let mut wait = Box::pin(held.docker.wait_container(&held.name, Some(options)));
+            let error = match wait.next().await {
+                Some(Ok(end)) => return Ok(end.status_code),
+                // The client makes an error of an exit status.
+                Some(Err(Error::DockerContainerWaitError { code, .. })) => return Ok(code),
+                Some(Err(Error::DockerResponseServerError { status_code: 404, .. })) => {
+                    let message = "somebody removed the container while it ran".to_owned();
+                    return Err(Failure::Host { message });
+                }
+                Some(Err(error)) => chain(&error),
+                None => "it broke off".to_owned(),
+            };
+            let since = *away_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > ENGINE_AWAY {
+                let message = format!("the engine went away while the container ran: {error}");
+                return Err(Failure::Host { message });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Ends a container that reached a limit: one that took too long may finish what it must.
+    async fn stop(&self, held: &Held, failure: &Failure) {
+        let timed_out = matches!(failure, Failure::Limit { limit: wicket_core::Limit::Timeout, .. });
+        let stopped = if timed_out {
+            let grace = i32::try_from(self.grace.as_secs()).unwrap_or(i32::MAX);
+            let options = StopContainerOptionsBuilder::default().t(grace).build();
+            held.docker.stop_container(&held.name, Some(options)).await
+        } else {
+            let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+            held.docker.kill_container(&held.name, Some(options)).await
+        };
+        if let Err(error) = stopped {
+            tracing::debug!(name = held.name, %error, "a container could not be stopped; it is removed");
+        }
+    }
+
+    /// What an exit status other than 0 means.
+    async fn bad_end(&self, held: &Held, code: i64) -> Failure {
+        let inspected = held.docker.inspect_container(&held.name, None).await.ok();
+        let state = inspected.and_then(|inspected| inspected.state);
+        // Also told when only a child of it was killed, so a status alone is not enough; but then it did fail of that.
+        if state.as_ref().is_some_and(|state| state.oom_killed == Some(true)) {
+            return out_of_memory(self.container);
+        }
+        let mut message = match code - BY_SIGNAL {
+            9 => "it was killed by signal 9, and not for its memory".to_owned(),
+            signal @ 1..=64 => format!("exit status {code}: killed by signal {signal}"),
+            _ => format!("exit status {code}"),
+        };
+        if let Some(error) = state.and_then(|state| state.error).filter(|error| !error.is_empty()) {
+            message = format!("{message}: {error}");
+        }
+        if let Some(last) = last_words(&self.attempt.log) {
+            message = format!("{message}: {last}");
+        }
+        Failure::Function { message, permanent: false }
+    }
+
+    fn not_created(&self, error: &Error) -> Failure {
+        match error {
+            Error::DockerResponseServerError { status_code: 404, .. } => Failure::Host {
+                message: format!("the image {} is not on this machine any more", self.container.image),
+            },
+            error => self.host("make a container", error),
+        }
+    }
+
+    fn not_started(&self, error: &Error) -> Failure {
+        match error {
+            // The image lacks what is to run in it: it will lack it the next time too.
+            Error::DockerResponseServerError { status_code: 400 | 404, message } => {
+                let why = message.lines().next().unwrap_or_default();
+                let message = format!("the container cannot start: {why}");
+                Failure::Function { message, permanent: true }
+            }
+            error => self.host("start a container", error),
+        }
+    }
+
+    fn host(&self, what: &'static str, error: &Error) -> Failure {
+        Failure::Host { message: chain(&self.engine.failed(what, error)) }
+    }
+
+    /// Notes what it used.
+    fn count(&self, held: &Held) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let Some(cgroup) = &held.cgroup else { return };
+        self.tally.cpu_us.store(cgroup.cpu_us().unwrap_or(0), Relaxed);
+        self.tally.peak_memory.store(cgroup.peak_memory().unwrap_or(0), Relaxed);
+    }
+}
+
+/// Where the kernel's books cannot be read, the engine's own figures: one look a second.
+async fn look(held: &Held, tally: &Tally) {
+    use std::sync::atomic::Ordering::Relaxed;
+    if held.cgroup.is_none() {
+        let docker: Docker = held.docker.clone();
+        let options = StatsOptionsBuilder::default().stream(true).build();
+        let mut looks = Box::pin(docker.stats(&held.name, Some(options)));
+        while let Some(Ok(seen)) = looks.next().await {
+            let cpu = seen.cpu_stats.and_then(|cpu| cpu.cpu_usage).and_then(|usage| usage.total_usage);
+            tally.cpu_us.fetch_max(cpu.unwrap_or(0) / 1000, Relaxed);
+            let memory = seen.memory_stats.and_then(|memory| memory.max_usage.or(memory.usage));
+            tally.peak_memory.fetch_max(memory.unwrap_or(0), Relaxed);
+        }
+    }
+    std::future::pending().await
+}
+
+/// The last line of its stderr that is not blank.
+fn last_words(log: &LogSink) -> Option<String> {
+    let last = log.last(LogStream::Stderr)?;
+    Some(last.chars().take(LONGEST_WORDS).collect())
+}

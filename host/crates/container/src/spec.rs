@@ -1,0 +1,173 @@
+//! What a container of an attempt is and may do: a function of values.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bollard::models::{
+    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
+};
+use wicket_config::{Container, User};
+use wicket_core::Attempt;
+use wicket_workspace::{Places, Workspace};
+
+/// Where a container sees the folders of its attempt.
+pub(crate) const PLACES: Places =
+    Places { input: "/wicket/input", output: "/wicket/output", event: "/wicket/event/event" };
+/// Where they are mounted.
+const MOUNT: &str = "/wicket";
+/// The name of the script's file.
+pub(crate) const SCRIPT: &str = "script";
+/// Runs what comes after it with the event on its standard input. A file, so that it does not depend on this process.
+const WITH_EVENT: &str = "exec \"$@\" < /wicket/event/event";
+/// Who has no rights on any machine.
+const NOBODY: (u32, u32) = (65_534, 65_534);
+
+/// Labels by which a later process of this host knows its containers.
+pub(crate) mod labels {
+    /// The host's data folder.
+    pub(crate) const NODE: &str = "dev.wicketgate.node";
+    /// The process that made it.
+    pub(crate) const BOOT: &str = "dev.wicketgate.boot";
+    /// What runs in it.
+    pub(crate) const INVOCATION: &str = "dev.wicketgate.invocation";
+    /// The attempt's number.
+    pub(crate) const ATTEMPT: &str = "dev.wicketgate.attempt";
+    /// The service.
+    pub(crate) const SERVICE: &str = "dev.wicketgate.service";
+    /// The service's version.
+    pub(crate) const VERSION: &str = "dev.wicketgate.version";
+    /// There where the event comes by file, so that nobody need feed it.
+    pub(crate) const SCRIPT: &str = "dev.wicketgate.script";
+    /// When the attempt began, in µs since 1970: its time goes on in a later process.
+    pub(crate) const BEGAN: &str = "dev.wicketgate.began";
+}
+
+/// Whose containers.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) node: String,
+    pub(crate) boot: String,
+}
+
+/// User and group that a container runs as; none: as the image says.
+pub(crate) fn ids(user: &User) -> Option<(u32, u32)> {
+    let own = (rustix::process::geteuid(), rustix::process::getegid());
+    match user {
+        User::Unprivileged if own.0.is_root() => Some(NOBODY),
+        User::Unprivileged => Some((own.0.as_raw(), own.1.as_raw())),
+        User::Image => None,
+        User::Ids(user, group) => Some((*user, *group)),
+    }
+}
+
+/// Whether what runs in it gets the event by file: the engine need not be fed, so that another process can take over.
+pub(crate) fn is_script(container: &Container) -> bool {
+    container.script.is_some()
+}
+
+/// The container that an attempt runs in; `folder` is mounted, `parent` is its control group.
+pub(crate) fn body(
+    attempt: &Attempt,
+    container: &Container,
+    workspace: &Workspace,
+    folder: &Path,
+    parent: Option<String>,
+    owner: &Owner,
+) -> ContainerCreateBody {
+    let service = &attempt.deployment.service;
+    let script = is_script(container);
+    let shebang = container.script.as_deref().is_some_and(|script| script.starts_with("#!"));
+    let file = format!("{MOUNT}/{SCRIPT}");
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let entrypoint = match (script, shebang) {
+        (false, _) => None,
+        (true, true) => Some(words(&["/bin/sh", "-c", WITH_EVENT, "sh", &file])),
+        (true, false) => Some(words(&["/bin/sh", "-c", WITH_EVENT, "sh", "/bin/sh", &file])),
+    };
+    let label = |name: &str, value: String| (name.to_owned(), value);
+    ContainerCreateBody {
+        image: Some(container.content.clone().unwrap_or_else(|| container.image.as_str().to_owned())),
+        entrypoint,
+        cmd: (script || !service.args.is_empty()).then(|| service.args.clone()),
+        env: Some(environment(attempt, workspace)),
+        user: ids(&container.user).map(|(user, group)| format!("{user}:{group}")),
+        labels: Some(
+            [
+                label(labels::NODE, owner.node.clone()),
+                label(labels::BOOT, owner.boot.clone()),
+                label(labels::INVOCATION, attempt.invocation.id.to_string()),
+                label(labels::ATTEMPT, attempt.number.to_string()),
+                label(labels::SERVICE, service.name.to_string()),
+                label(labels::VERSION, attempt.deployment.version.to_string()),
+                label(labels::BEGAN, wicket_core::Timestamp::now().0.to_string()),
+            ]
+            .into_iter()
+            .chain(script.then(|| label(labels::SCRIPT, String::new())))
+            .collect(),
+        ),
+        attach_stdin: Some(!script),
+        open_stdin: Some(!script),
+        stdin_once: Some(!script),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        network_disabled: Some(container.network == wicket_config::Network::None),
+        host_config: Some(host_config(container, service.limits.log.0, folder, parent)),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn host_config(container: &Container, log: u64, folder: &Path, parent: Option<String>) -> HostConfig {
+    let number = |n: u64| Some(i64::try_from(n).unwrap_or(i64::MAX));
+    // The engine keeps a copy of the log for a process that takes over; its smallest is larger than nothing.
+    let kept = log.saturating_mul(2).clamp(1 << 20, 1 << 30);
+    HostConfig {
+        memory: number(container.memory.0),
+        // The same: no swap beside it.
+        memory_swap: number(container.memory.0),
+        nano_cpus: number(u64::from(container.cpu.0) * 1_000_000),
+        pids_limit: Some(i64::from(container.pids)),
+        cgroup_parent: parent,
+        network_mode: Some(container.network.as_str().to_owned()),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        readonly_rootfs: Some(!container.writable_root),
+        tmpfs: Some(HashMap::from([(
+            "/tmp".to_owned(),
+            format!("rw,nosuid,nodev,exec,mode=1777,size={}", container.tmp.0),
+        )])),
+        mounts: Some(vec![Mount {
+            target: Some(MOUNT.to_owned()),
+            source: Some(folder.display().to_string()),
+            typ: Some(MountType::BIND),
+            ..Mount::default()
+        }]),
+        device_requests: (container.gpus > 0).then(|| {
+            vec![DeviceRequest {
+                count: Some(i64::from(container.gpus)),
+                capabilities: Some(vec![vec!["gpu".to_owned()]]),
+                ..DeviceRequest::default()
+            }]
+        }),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("local".to_owned()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), kept.to_string()),
+                ("max-file".to_owned(), "1".to_owned()),
+                ("compress".to_owned(), "false".to_owned()),
+            ])),
+        }),
+        ulimits: Some(vec![ResourcesUlimits { name: Some("core".to_owned()), soft: Some(0), hard: Some(0) }]),
+        ..HostConfig::default()
+    }
+}
+
+/// What the function finds in its environment; what the service says goes before what the contract says.
+fn environment(attempt: &Attempt, workspace: &Workspace) -> Vec<String> {
+    let service = &attempt.deployment.service;
+    let mut all = vec![("HOME".to_owned(), "/tmp".to_owned())];
+    all.extend(workspace.environment(&attempt.invocation.event, PLACES));
+    all.extend(service.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let secrets = service.secrets.iter().filter_map(|name| attempt.deployment.secrets.get_key_value(name));
+    all.extend(secrets.map(|(name, secret)| (name.clone(), secret.reveal().to_owned())));
+    all.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+}

@@ -1,0 +1,94 @@
+//! The variables that tell a command where its files are and what it runs on.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use wicket_core::{Data, Event};
+
+use crate::Workspace;
+
+/// An event that is larger comes as a file only.
+const LARGEST_VARIABLE: usize = 64 << 10;
+/// Most variables that are made of the query of one event.
+const MOST_QUERY: usize = 256;
+
+/// Where the command sees the folders.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    /// The input folder.
+    pub input: &'static str,
+    /// The output folder.
+    pub output: &'static str,
+    /// The event's file.
+    pub event: &'static str,
+}
+
+impl Workspace {
+    /// The variables of OSCAR's supervisor, and `EVENT_FILE` for what does not fit into one.
+    pub fn environment(&self, event: &Event, places: Places) -> Vec<(String, String)> {
+        let mut all = Vec::with_capacity(8);
+        let mut set = |name: &str, value: String| all.push((name.to_owned(), value));
+        set("TMP_INPUT_DIR", places.input.to_owned());
+        set("TMP_OUTPUT_DIR", places.output.to_owned());
+        match self.names.as_slice() {
+            [] => {}
+            // A join of one part is a folder, as any join.
+            [one] if !matches!(event.data, Data::Parts(_)) => {
+                set("INPUT_FILE_PATH", format!("{}/{one}", places.input));
+            }
+            _ => set("INPUT_FILE_PATH", places.input.to_owned()),
+        }
+        if let Some(object) = event.object().filter(|object| !object.is_posted()) {
+            set("STORAGE_OBJECT_KEY", object.key.to_string());
+        }
+        set("EVENT_TIME", event.time.to_string());
+        set("EVENT_FILE", places.event.to_owned());
+        let bytes = self.bytes.as_deref().unwrap_or_default();
+        if let (true, Ok(text)) = (bytes.len() <= LARGEST_VARIABLE, std::str::from_utf8(bytes))
+            && self.bytes.is_some()
+            && !text.contains('\0')
+        {
+            set("EVENT", text.to_owned());
+        }
+        for (name, value) in query(bytes) {
+            set(&format!("CONT_VAR_{name}"), value);
+        }
+        all
+    }
+}
+
+/// The query of a request that came through AWS's API Gateway, as names that a variable can have.
+fn query(event: &[u8]) -> BTreeMap<String, String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Request {
+        #[serde(rename = "httpMethod")]
+        _http_method: String,
+        query_string_parameters: Option<BTreeMap<String, String>>,
+    }
+    let Ok(request) = serde_json::from_slice::<Request>(event) else { return BTreeMap::new() };
+    let word = |name: &str| {
+        !name.is_empty()
+            && name.len() <= 128
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let fits = |(name, value): &(String, String)| {
+        word(name) && value.len() <= LARGEST_VARIABLE && !value.contains('\0')
+    };
+    request.query_string_parameters.unwrap_or_default().into_iter().filter(fits).take(MOST_QUERY).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::query;
+
+    #[test]
+    fn the_query_of_a_gateway_request_becomes_variables() {
+        let event =
+            br#"{"httpMethod":"GET","queryStringParameters":{"size":"64","a=b":"x","":"y","n":"a\u0000b"}}"#;
+        assert_eq!(query(event).into_iter().collect::<Vec<_>>(), [("size".to_owned(), "64".to_owned())]);
+        for other in [&b"{}"[..], br#"{"httpMethod":"GET","queryStringParameters":null}"#, b"not json"] {
+            assert!(query(other).is_empty());
+        }
+    }
+}
