@@ -70,7 +70,7 @@ impl Ours {
             "name": "hello", "wasm": digest.as_str(), "instance_reuse": instance_reuse
         });
         let service: Service = serde_json::from_value(service).expect("a service");
-        executor.prepare(&service).await.expect("it compiles");
+        executor.prepare(service.wasm.as_ref().expect("it has a module")).await.expect("it compiles");
         let deployment = Arc::new(Deployment { service, version: 1, secrets: Default::default() });
         Self { executor, deployment, objects: Arc::new(NoObjects) }
     }

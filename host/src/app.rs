@@ -161,19 +161,16 @@ fn say(addresses: &Addresses, data_dir: &data_dir::DataDir, options: ServeOption
 /// Finds the containers of an earlier process before anything of their invocations is tried again. An engine that does
 /// not answer holds up nothing: what it runs is found to be nobody's later.
 async fn recover_containers(node: &Node) {
-    match tokio::time::timeout(ENGINE, node.docker.recover()).await {
-        Ok(Ok(())) => {
-            if let Err(error) = node.sweep_containers().await {
-                tracing::warn!(error = chain(&error), "containers that nobody waits for were not removed");
-            }
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(error = chain(&error), "containers of an earlier process were not looked for")
-        }
-        Err(_) => tracing::warn!(
-            "the container engine does not answer: what an earlier process left was not looked for"
-        ),
-    }
+    let recovered = async {
+        node.docker.recover().await?;
+        node.sweep_containers().await
+    };
+    let why = match tokio::time::timeout(ENGINE, recovered).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => chain(&error),
+        Err(_) => "the container engine does not answer".to_owned(),
+    };
+    tracing::warn!(why, "containers of an earlier process were not looked for, or not all of them");
 }
 
 /// Looks for what an earlier process left half done.

@@ -101,7 +101,8 @@ fn start() -> anyhow::Result<(PathBuf, Child, tempfile::TempDir)> {
             let last: Vec<&str> = said.lines().rev().take(5).collect();
             bail!("dockerd does not start ({ended:?}); it said, the last first:\n{}", last.join("\n"));
         }
-        std::thread::sleep(Duration::from_millis(50));
+        // Looked at again, not waited out.
+        std::thread::park_timeout(Duration::from_millis(50));
     }
     Ok((socket, child, data))
 }

@@ -65,7 +65,7 @@ pub(super) fn load(file: &Path) -> Result<Vec<Defined>, Problems> {
                 match script(&mut definition, folder) {
                     Ok(()) => found.push(Defined { definition, module }),
                     Err(message) => {
-                        items.push(problem(&definition, message, Some("the path is relative to this file")))
+                        items.push(problem(&definition, message, Some("the path is relative to this file")));
                     }
                 }
             }

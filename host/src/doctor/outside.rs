@@ -17,7 +17,7 @@ pub(super) fn docker() -> Finding {
     match UnixStream::connect(&socket) {
         Ok(_) => Finding::good("docker", format!("{shown} answers")),
         Err(error) => {
-            let means = "container functions cannot run here; wasm functions need no engine";
+            let means = "services with an `image` cannot run here; wasm needs no engine";
             Finding::new("docker", Verdict::Missing, format!("{shown}: {error}"), means)
         }
     }

@@ -207,11 +207,7 @@ impl Run<'_> {
         let rest = async {
             while listening {
                 match output.next().await {
-                    Some(Ok(piece)) => {
-                        if let Err(failure) = said.take(&piece, self.tally) {
-                            return Err(failure);
-                        }
-                    }
+                    Some(Ok(piece)) => said.take(&piece, self.tally)?,
                     Some(Err(_)) | None => listening = false,
                 }
             }
@@ -344,7 +340,7 @@ async fn look(held: &Held, tally: &Tally) {
             tally.peak_memory.fetch_max(memory.unwrap_or(0), Relaxed);
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// The last line of its stderr that is not blank.
