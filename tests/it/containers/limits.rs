@@ -14,13 +14,14 @@ async fn each_limit_is_a_named_end_and_the_neighbours_do_not_notice() {
     let host = engine.host_with("stop_grace = \"1s\"", Setup::default());
     host.apply("- node:\n    name: hello\n    wasm: {guest:hello}\n    http: { path: /hello }");
     let small = json!({"output": "1MiB", "log": "8KiB"});
-    let cases: [(&str, &str, Value, &str); 8] = [
+    let cases: [(&str, &str, Value, &str); 9] = [
         ("memory", "dd if=/dev/zero of=/dev/null bs=200M count=1", json!({"memory": "32MiB"}), "memory"),
         ("tmp", "dd if=/dev/zero of=/tmp/big bs=1M count=64", json!({"tmp": "4MiB"}), "function"),
         ("slow", "trap '' TERM; while true; do sleep 1; done", json!({"timeout": "1s"}), "timeout"),
         ("forks", "f() { f | f & }; f; sleep 3", json!({"pids": 32, "timeout": "5s"}), "any"),
         ("flood", "yes 0123456789012345678901234567890123456789", json!({}), "log"),
         ("disk", "yes > $TMP_OUTPUT_DIR/big", json!({}), "output"),
+        ("beside", "yes > $TMP_INPUT_DIR/big", json!({}), "output"),
         (
             "files",
             "i=0; while [ $i -lt 11000 ]; do : > $TMP_OUTPUT_DIR/$i; i=$((i+1)); done",

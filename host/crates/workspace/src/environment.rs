@@ -9,8 +9,8 @@ use crate::Workspace;
 
 /// An event that is larger comes as a file only.
 const LARGEST_VARIABLE: usize = 64 << 10;
-/// Most variables that are made of the query of one event.
-const MOST_QUERY: usize = 256;
+/// Bytes of all variables that are made of the query of one event: a program cannot be started with any number of them.
+const LARGEST_QUERY: usize = 64 << 10;
 
 /// Where the command sees the folders.
 #[derive(Clone, Copy, Debug)]
@@ -72,10 +72,15 @@ fn query(event: &[u8]) -> BTreeMap<String, String> {
             && name.len() <= 128
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    let fits = |(name, value): &(String, String)| {
-        word(name) && value.len() <= LARGEST_VARIABLE && !value.contains('\0')
+    let fits = |(name, value): &(String, String)| word(name) && !value.contains('\0');
+    let mut room = LARGEST_QUERY;
+    let has_room = |(name, value): &(String, String)| {
+        let size = name.len() + value.len() + 16;
+        room = room.saturating_sub(size);
+        room > 0
     };
-    request.query_string_parameters.unwrap_or_default().into_iter().filter(fits).take(MOST_QUERY).collect()
+    let all = request.query_string_parameters.unwrap_or_default();
+    all.into_iter().filter(fits).take_while(has_room).collect()
 }
 
 #[cfg(test)]
@@ -87,6 +92,9 @@ mod tests {
         let event =
             br#"{"httpMethod":"GET","queryStringParameters":{"size":"64","a=b":"x","":"y","n":"a\u0000b"}}"#;
         assert_eq!(query(event).into_iter().collect::<Vec<_>>(), [("size".to_owned(), "64".to_owned())]);
+        let many = (0..100_000).map(|n| format!("\"n{n}\":\"v\"")).collect::<Vec<_>>().join(",");
+        let many = format!("{{\"httpMethod\":\"GET\",\"queryStringParameters\":{{{many}}}}}");
+        assert!(query(many.as_bytes()).len() < 5_000);
         for other in [&b"{}"[..], br#"{"httpMethod":"GET","queryStringParameters":null}"#, b"not json"] {
             assert!(query(other).is_empty());
         }

@@ -84,13 +84,19 @@ impl Workspace {
         files::stage(attempt, &self.output, account).await
     }
 
-    /// Resolves when the output folder holds more than the service may put out.
+    /// Resolves when the command has written more than the service may put out, into its output folder or beside its
+    /// input. What it holds open of files that it has removed is seen only where this process has opened them.
     pub async fn flooded(&self, limit: u64) {
+        // A failed look is made again.
+        let look = async |folder: &Path| {
+            let folder = folder.to_owned();
+            tokio::task::spawn_blocking(move || disk_use(&folder)).await.unwrap_or(0)
+        };
+        let given = look(&self.input).await;
         loop {
             tokio::time::sleep(LOOK).await;
-            let folder = self.output.clone();
-            // A failed look is made again.
-            let used = tokio::task::spawn_blocking(move || disk_use(&folder)).await.unwrap_or(0);
+            let beside = look(&self.input).await.saturating_sub(given);
+            let used = look(&self.output).await.saturating_add(beside);
             // A file of one byte takes a block, so small limits are judged at the end, by the files' own sizes.
             if used > limit.saturating_add(1 << 20) {
                 return;
