@@ -9,7 +9,7 @@ use wicket_config::{ModuleDigest, Problem, Problems};
 use super::connect::{Connected, Remote};
 use super::definitions::{self, Defined, ModuleFile};
 use super::out::{Out, say};
-use super::outcome::{Complaint, Exit};
+use super::outcome::{self, Complaint, Exit};
 use super::progress::Progress;
 use super::words;
 use crate::client::{self, Client, ClientError};
@@ -61,8 +61,12 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
             }
             // What is wrong with one service says nothing of the others.
             Err(error @ ClientError::Refused { .. }) => {
-                say(format_args!("error: service `{name}`: {error}"));
-                failed.get_or_insert(error);
+                let (text, whose) = (error.to_string(), format!("service `{name}`"));
+                let whose = if text.contains(&whose) { String::new() } else { format!("{whose}: ") };
+                let (exit, help) = outcome::of_client(&error);
+                let help = help.map(|help| format!(" ({help})")).unwrap_or_default();
+                say(format_args!("error: {whose}{text}{help}"));
+                failed.get_or_insert(exit);
             }
             Err(error) => return Err(error.into()),
         }
@@ -72,13 +76,14 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
     }
     match failed {
         None => Ok(Exit::Ok),
-        Some(error) => {
+        // Each was told why.
+        Some(exit) => {
             let text = format!(
                 "{} of {} were not applied",
                 defined.len() - done.len(),
                 words::count(defined.len(), "service")
             );
-            Err(anyhow::Error::from(error).context(text))
+            Err(Complaint::new(exit, text).into())
         }
     }
 }
@@ -109,7 +114,7 @@ async fn upload(client: &Client, digest: &ModuleDigest, module: &ModuleFile) -> 
     let progress = Progress::bytes(&format!("uploading {shown}"), Some(module.info.size));
     let counter = progress.clone();
     let opened = client::file(&module.path, move |n| counter.add(n)).await;
-    let (body, size) = opened.map_err(|error| super::outcome::unreadable(&module.path, &error))?;
+    let (body, size) = opened.map_err(|error| outcome::unreadable(&module.path, &error))?;
     match progress.during(client.put_module(digest, body, size)).await {
         Err(error) if error.code() == Some("digest_mismatch") => {
             let text = format!("{shown} was changed while it was uploaded");

@@ -135,7 +135,8 @@ fn of_target(error: &TargetError) -> (Exit, Option<&'static str>) {
     }
 }
 
-fn of_client(error: &ClientError) -> (Exit, Option<String>) {
+/// What a client's error means for a command, and what to do about it.
+pub(super) fn of_client(error: &ClientError) -> (Exit, Option<String>) {
     let text = |text: &str| Some(text.to_owned());
     match error {
         ClientError::Unreachable { .. } => (
