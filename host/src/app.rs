@@ -64,10 +64,11 @@ async fn run(config: HostConfig, data: PathBuf, options: ServeOptions) -> anyhow
     let node = opened.node;
     node.addresses.get_or_init(|| addresses);
 
+    // Before anybody can call: what runs then is told from what was left.
+    recover_containers(&node).await;
     let s3_endpoint = wicket_buckets::S3Endpoint::new(node.buckets.clone(), node.credentials.s3.clone());
     node.tasks.spawn(s3_endpoint.serve(s3, node.stop.clone()));
     node.tasks.spawn(trigger::http::serve(node.clone(), http, api::router(node.clone())));
-    recover_containers(&node).await;
     node.tasks.spawn(dispatch::run(node.clone()));
     node.tasks.spawn(housekeeping(node.clone()));
     // Not one of the node's tasks: it ends when they have.

@@ -129,7 +129,9 @@ async fn attempt(node: &Node, lease: Lease, slot: Slot) -> Result<(), QueueError
     let variants = deployment.service.variants();
     let (variant, n_moved) = placed(node, &lease, &deployment, &variants, slot.0).await?;
     let lease = Lease { attempt: lease.attempt - n_moved.min(lease.attempt - 1), ..lease };
-    if lease.attempt > deployment.service.retry.attempts.max(1) {
+    // One that an earlier process began and a container goes on with is no further attempt.
+    let goes_on = node.docker.is_waiting(lease.invocation.id);
+    if lease.attempt > deployment.service.retry.attempts.max(1) && !goes_on {
         // Attempts that ended with the host itself: a poisoned event must not take it down for ever.
         let message = "no attempt could be settled: each time the host stopped, the disk was full or the lease was lost";
         let failure = Failure::Host { message: message.to_owned() };
@@ -183,21 +185,18 @@ async fn placed(
     variants: &[Variant],
     first: Variant,
 ) -> Result<(Variant, u32), QueueError> {
-    // Only what can move is looked up.
-    if variants.len() < 2 || lease.attempt == 1 {
+    if lease.attempt == 1 {
         return Ok((variants.first().copied().unwrap_or(first), 0));
     }
     let receipt = node.queue.receipt(lease.invocation.id).await?;
     let mut attempts = receipt.map(|receipt| receipt.attempts).unwrap_or_default();
     // Those before a dead letter was redriven do not count.
-    let of_this_set = attempts.len().saturating_sub(lease.attempt as usize - 1);
-    attempts.drain(..of_this_set);
+    attempts.retain(|one| one.number > lease.number.saturating_sub(lease.attempt));
     let variant = place(variants, deployment.version, &attempts).unwrap_or(first);
-    let lighter = variants.iter().take_while(|one| **one != variant).map(|one| executor_of(*one));
-    let lighter: Vec<&str> = lighter.collect();
+    let heaviest = variants.last().copied().map(executor_of);
     let moved = attempts
         .iter()
-        .filter(|one| lighter.contains(&one.executor.as_str()) && one.failure.as_ref().is_some_and(moves_on));
+        .filter(|one| heaviest != Some(one.executor.as_str()) && one.failure.as_ref().is_some_and(moves_on));
     Ok((variant, u32::try_from(moved.count()).unwrap_or(u32::MAX)))
 }
 

@@ -311,9 +311,12 @@ impl Node {
 
     /// Removes containers that an earlier process left and nobody will take over: their invocation has its end.
     pub(crate) async fn sweep_containers(&self) -> Result<(), SweepError> {
-        for id in self.docker.waiting() {
+        for (id, attempt) in self.docker.waiting() {
             let receipt = self.queue.receipt(id).await?;
-            let waits = receipt.is_some_and(|one| matches!(one.state, State::Queued | State::Running));
+            let waits = receipt.is_some_and(|one| {
+                let ended = one.attempts.iter().any(|record| record.number == attempt);
+                matches!(one.state, State::Queued | State::Running) && !ended
+            });
             if !waits {
                 self.docker.discard(id).await?;
             }

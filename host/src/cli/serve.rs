@@ -49,8 +49,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 /// From now on what the host does is told on standard error.
 fn log() -> Result<(), Complaint> {
     let wanted = env::log_filter();
-    // The S3 protocol crate tells every refusal as an error, and requests with all their headers.
-    let directives = format!("s3s=off,{}", wanted.as_deref().unwrap_or("info"));
+    // The S3 protocol crate tells every refusal as an error, and requests with all their headers; the engine's client
+    // tells what it sends, the secrets of a container included. The last word counts.
+    let directives = format!("{},s3s=off,bollard=off", wanted.as_deref().unwrap_or("info"));
     let filter = EnvFilter::try_new(directives).map_err(|error| {
         Complaint::new(Exit::Usage, format!("{} is no log filter: {error}", env::LOG))
             .help("as in `info` or `wicket=debug`")

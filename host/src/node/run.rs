@@ -172,12 +172,13 @@ impl Node {
             if !tried.record.failure.as_ref().is_some_and(moves_on) {
                 break tried;
             }
-            call.went_on(tried.record, tried.log);
             drop(slot);
-            slot = match self.slots.of(*next).acquire_owned().await {
-                Ok(slot) => slot,
-                Err(_) => return Err(RunError::Stopping),
+            // Who waits is told how far it came, not kept for ever.
+            slot = match tokio::time::timeout(wait.0, self.slots.of(*next).acquire_owned()).await {
+                Ok(Ok(slot)) => slot,
+                Ok(Err(_)) | Err(_) => break tried,
             };
+            call.went_on(tried.record, tried.log);
         };
         let result = match result {
             Ok((reply, collected)) => {

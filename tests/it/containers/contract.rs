@@ -157,6 +157,31 @@ ls / | tr '\\n' ' '
     clean(&engine, &host).await;
 }
 
+/// As root in the container, with every right that it may have there.
+#[tokio::test]
+async fn nothing_but_its_own_folder_is_collected_from_a_container() {
+    let engine = Engine::find().await;
+    let setup = Setup { env: vec![("WICKET_LOG".to_owned(), "trace".to_owned())], ..Setup::default() };
+    let host = engine.host_with("", setup);
+    let data = host.data().display().to_string();
+    let script = format!(
+        "mv /wicket/output /wicket/aside; ln -s {data} /wicket/output; rm -rf $TMP_OUTPUT_DIR; \
+         ln -s {data} $TMP_OUTPUT_DIR/more; ln {data}/admin-password $TMP_OUTPUT_DIR/p; echo mine > $TMP_OUTPUT_DIR/mine; exit 0"
+    );
+    let fields = json!({
+        "container": {"user": "root", "writable_root": true},
+        "input": [{"path": "box/in"}], "output": [{"path": "box/out"}],
+        "environment": {"secrets": {"KEY": "s3cret-of-the-service"}},
+    });
+    deploy(&host, "thief", &script, fields).await;
+    host.put("box", "in/a", "x").await;
+    assert_eq!(until("it ran", super::SOON, async || host.object("box", "out/mine").await).await, "mine\n");
+    let listed = host.wicket(&["bucket", "ls", "box/out/", "--json"]);
+    assert_eq!(listed.json().as_array().map(Vec::len), Some(1), "{listed:?}");
+    assert!(!host.stderr().contains("s3cret"), "a secret is in the log");
+    clean(&engine, &host).await;
+}
+
 #[tokio::test]
 async fn what_cannot_run_here_is_refused_when_it_is_deployed() {
     let engine = Engine::find().await;

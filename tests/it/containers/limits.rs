@@ -21,7 +21,7 @@ async fn each_limit_is_a_named_end_and_the_neighbours_do_not_notice() {
         ("forks", "f() { f | f & }; f; sleep 3", json!({"pids": 32, "timeout": "5s"}), "any"),
         ("flood", "yes 0123456789012345678901234567890123456789", json!({}), "log"),
         ("disk", "yes > $TMP_OUTPUT_DIR/big", json!({}), "output"),
-        ("beside", "yes > $TMP_INPUT_DIR/big", json!({}), "output"),
+        ("beside", "yes > $TMP_INPUT_DIR/big", json!({}), "function"),
         (
             "files",
             "i=0; while [ $i -lt 11000 ]; do : > $TMP_OUTPUT_DIR/$i; i=$((i+1)); done",

@@ -178,7 +178,7 @@ impl Engine {
 
     /// The id of an image's content, where the image is here.
     async fn image(&self, docker: &Docker, image: &ImageName) -> Result<Option<String>, EngineError> {
-        match docker.inspect_image(image.as_str()).await {
+        match docker.inspect_image(&image.whole()).await {
             Ok(found) => Ok(found.id),
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
             Err(error) => Err(self.failed("look for an image", &error)),
@@ -190,9 +190,10 @@ impl Engine {
         let options = CreateImageOptionsBuilder::default().from_image(&image.whole()).build();
         let mut steps = docker.create_image(Some(options), None, None);
         while let Some(step) = steps.next().await {
-            step.map_err(|error| match self.failed("fetch an image", &error) {
-                EngineError::Refused { why, .. } => EngineError::Pull(image.clone(), why),
-                error => error,
+            step.map_err(|error| match (&error, self.failed("fetch an image", &error)) {
+                (Error::DockerStreamError { error: why }, _) => EngineError::Pull(image.clone(), why.clone()),
+                (_, EngineError::Refused { why, .. }) => EngineError::Pull(image.clone(), why),
+                (_, error) => error,
             })?;
         }
         Ok(())

@@ -86,15 +86,20 @@ impl DockerExecutor {
             return Ok(());
         }
         let docker = self.engine.docker().await?;
-        let found = leftover::find(&self.engine, &self.owner).await?;
+        // It says where control groups are.
+        self.info().await?;
+        let mut found = leftover::find(&self.engine, &self.owner).await?;
         self.remove_folders_but(&found);
+        // Of several of one invocation only the last attempt's is of use.
+        found.sort_by_key(|one| one.attempt);
         let mut known = HashMap::new();
         for one in found {
-            match one.invocation.filter(|_| one.was_started && one.is_script) {
-                Some(id) => {
-                    known.insert(id, one);
-                }
-                None => drop(self.hold(&docker, one.name)),
+            let useless = match one.invocation.filter(|_| one.was_started && one.is_script) {
+                Some(id) => known.insert(id, one),
+                None => Some(one),
+            };
+            if let Some(one) = useless {
+                drop(self.hold(&docker, one.name));
             }
         }
         if !known.is_empty() {
@@ -104,9 +109,14 @@ impl DockerExecutor {
         Ok(())
     }
 
-    /// Invocations of which an earlier process left a container that nobody has taken over.
-    pub fn waiting(&self) -> Vec<InvocationId> {
-        self.leftovers().keys().copied().collect()
+    /// Invocations of which an earlier process left a container that nobody has taken over, and its attempt's number.
+    pub fn waiting(&self) -> Vec<(InvocationId, u32)> {
+        self.leftovers().iter().map(|(id, one)| (*id, one.attempt)).collect()
+    }
+
+    /// Whether there is one of this invocation.
+    pub fn is_waiting(&self, id: InvocationId) -> bool {
+        self.leftovers().contains_key(&id)
     }
 
     /// Removes what an earlier process left of an invocation.
@@ -185,6 +195,8 @@ impl DockerExecutor {
 
     async fn run(&self, attempt: &Attempt, container: &Container, tally: &Tally) -> Result<Reply, Failure> {
         let away = |error: EngineError| Failure::Host { message: chain(&error) };
+        // The operator's rules may be stricter than they were when it was deployed.
+        self.may_run(container).map_err(away)?;
         let docker = self.engine.docker().await.map_err(away)?;
         self.info().await.map_err(away)?;
         let run = Run {

@@ -16,6 +16,8 @@ pub(crate) struct Leftover {
     pub(crate) name: String,
     /// What runs in it; none when its label cannot be read.
     pub(crate) invocation: Option<InvocationId>,
+    /// The attempt's number.
+    pub(crate) attempt: u32,
     /// The service's version.
     pub(crate) version: Option<u32>,
     /// When its attempt began.
@@ -50,10 +52,11 @@ pub(crate) async fn find(engine: &Engine, owner: &Owner) -> Result<Vec<Leftover>
             return None;
         }
         let name = one.names?.first()?.trim_start_matches('/').to_owned();
-        let number = |name: &str| labels.get(name).and_then(|text| text.parse().ok());
+        let number = |name: &str| labels.get(name).and_then(|text| text.parse::<i64>().ok());
         Some(Leftover {
             name,
             invocation: labels.get(labels::INVOCATION).and_then(|id| id.parse().ok()),
+            attempt: number(labels::ATTEMPT).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
             version: number(labels::VERSION).and_then(|version| u32::try_from(version).ok()),
             began: Began(Timestamp(number(labels::BEGAN).unwrap_or(0))),
             was_started: one.state.is_some_and(|state| state.to_string() != "created"),

@@ -77,7 +77,11 @@ impl Run<'_> {
         let text = format!("a container of an earlier process of this host goes on: {}", held.name);
         self.attempt.log.line(LogStream::Host, text.as_bytes());
         let workspace = Workspace::found(&self.attempt.invocation.event, &held.folder).await?;
-        let spent = leftover.began.elapsed();
+        let inspected = held.docker.inspect_container(&held.name, None).await;
+        let inspected = inspected.map_err(|error| self.host("look at a container", &error))?;
+        let runs = inspected.state.is_some_and(|state| state.running == Some(true));
+        // What has ended took the time that it took.
+        let spent = if runs { leftover.began.elapsed() } else { Duration::ZERO };
         let left = self.container.timeout.0.saturating_sub(spent);
         let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
         let output = Box::pin(held.docker.logs(&held.name, Some(options)));
@@ -232,6 +236,7 @@ impl Run<'_> {
     async fn end(&self, held: &Held) -> Result<i64, Failure> {
         let mut away_since: Option<Instant> = None;
         loop {
+            let asked = Instant::now();
             let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
             let mut wait = Box::pin(held.docker.wait_container(&held.name, Some(options)));
             let error = match wait.next().await {
@@ -245,6 +250,9 @@ impl Run<'_> {
                 Some(Err(error)) => chain(&error),
                 None => "it broke off".to_owned(),
             };
+            if asked.elapsed() > LOOK {
+                away_since = None;
+            }
             let since = *away_since.get_or_insert_with(Instant::now);
             if since.elapsed() > ENGINE_AWAY {
                 let message = format!("the engine went away while the container ran: {error}");

@@ -135,12 +135,8 @@ fn host_config(container: &Container, log: u64, folder: &Path, parent: Option<St
             "/tmp".to_owned(),
             format!("rw,nosuid,nodev,exec,mode=1777,size={}", container.tmp.0),
         )])),
-        mounts: Some(vec![Mount {
-            target: Some(MOUNT.to_owned()),
-            source: Some(folder.display().to_string()),
-            typ: Some(MountType::BIND),
-            ..Mount::default()
-        }]),
+        // A mount point cannot be renamed or replaced from inside, so what is collected is what was given.
+        mounts: Some(vec![bind(folder, MOUNT, true), bind(&folder.join("output"), PLACES.output, false)]),
         device_requests: (container.gpus > 0).then(|| {
             vec![DeviceRequest {
                 count: Some(i64::from(container.gpus)),
@@ -158,6 +154,16 @@ fn host_config(container: &Container, log: u64, folder: &Path, parent: Option<St
         }),
         ulimits: Some(vec![ResourcesUlimits { name: Some("core".to_owned()), soft: Some(0), hard: Some(0) }]),
         ..HostConfig::default()
+    }
+}
+
+fn bind(folder: &Path, target: &str, read_only: bool) -> Mount {
+    Mount {
+        target: Some(target.to_owned()),
+        source: Some(folder.display().to_string()),
+        typ: Some(MountType::BIND),
+        read_only: Some(read_only),
+        ..Mount::default()
     }
 }
 
