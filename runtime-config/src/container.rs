@@ -126,17 +126,6 @@ impl FromStr for Pull {
     }
 }
 
-impl Pull {
-    /// Its name, as it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Always => "always",
-            Self::Never => "never",
-        }
-    }
-}
-
 impl FromStr for User {
     type Err = NotAWord;
     fn from_str(text: &str) -> Result<Self, NotAWord> {

@@ -24,16 +24,12 @@ pub(crate) struct Engine {
 }
 
 /// What an engine says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EngineInfo {
-    /// Its name and version: `Docker 20.10.24`.
-    pub version: String,
+#[derive(Clone, Debug)]
+pub(crate) struct EngineInfo {
     /// `cgroupfs` or `systemd`.
-    pub cgroup_driver: String,
+    pub(crate) cgroup_driver: String,
     /// Whether it can give a container a GPU.
-    pub gpus: bool,
-    /// What it lacks of what this host asks of it, in a sentence each.
-    pub gaps: Vec<String>,
+    pub(crate) gpus: bool,
 }
 
 /// Why a service cannot run in containers here.
@@ -119,13 +115,6 @@ impl Engine {
         let info = docker.info().await.map_err(failed)?;
         let components = version.components.unwrap_or_default();
         let podman = components.iter().any(|part| part.name.to_ascii_lowercase().contains("podman"));
-        let mut gaps = Vec::new();
-        if podman {
-            gaps.push("podman does not say that memory ran out: such an end looks like a SIGKILL".to_owned());
-            gaps.push(
-                "podman passes over requests for GPUs without a word: they are refused here".to_owned(),
-            );
-        }
         let nvidia = info.runtimes.unwrap_or_default().contains_key("nvidia")
             || info
                 .discovered_devices
@@ -133,14 +122,9 @@ impl Engine {
                 .iter()
                 .any(|device| device.id.as_deref().is_some_and(|id| id.contains("nvidia")));
         Ok(EngineInfo {
-            version: format!(
-                "{} {}",
-                if podman { "podman" } else { "Docker" },
-                version.version.unwrap_or_default()
-            ),
             cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default(),
+            // Podman passes over requests for GPUs without a word.
             gpus: nvidia && !podman,
-            gaps,
         })
     }
 

@@ -67,8 +67,8 @@ impl DockerExecutor {
     }
 
     /// What the engine is.
-    pub async fn info(&self) -> Result<EngineInfo, EngineError> {
-        self.info.get_or_try_init(|| self.engine.info()).await.cloned()
+    async fn info(&self) -> Result<&EngineInfo, EngineError> {
+        self.info.get_or_try_init(|| self.engine.info()).await
     }
 
     /// Checks that a service can run in containers here and may, fetches its image as its policy says, and answers the
@@ -229,10 +229,6 @@ fn allows(rule: &str, image: &ImageName) -> bool {
 
 #[async_trait]
 impl Executor for DockerExecutor {
-    fn name(&self) -> &'static str {
-        "docker"
-    }
-
     async fn execute(&self, attempt: Attempt) -> Report {
         let tally = Tally::new(&attempt.deployment.service.limits);
         let result = match &attempt.deployment.service.container {
@@ -251,10 +247,7 @@ mod tests {
     fn an_allow_list_is_about_parsed_names() {
         let allowed = |rule: &str, image: &str| allows(rule, &image.parse().unwrap());
         assert!(allowed("ffmpeg", "docker.io/library/ffmpeg:6"));
-        assert!(allowed(
-            "ghcr.io/org/*",
-            "ghcr.io/org/a/b@sha256:".to_owned().as_str().trim_end_matches("@sha256:")
-        ));
+        assert!(allowed("ghcr.io/org/*", "ghcr.io/org/a/b:1"));
         assert!(!allowed("ghcr.io/org/*", "ghcr.io/organ/a"));
         assert!(!allowed("ghcr.io/org/*", "evil.example/ghcr.io/org/a"));
         assert!(!allowed("ffmpeg", "evil.example/ffmpeg"));

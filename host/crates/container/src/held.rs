@@ -47,7 +47,7 @@ impl Drop for Held {
 }
 
 /// Kills and removes a container, with the volumes that were made for it.
-pub(crate) async fn remove(docker: &Docker, name: &str) {
+async fn remove(docker: &Docker, name: &str) {
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
     for _ in 0..TRIES {
         match docker.remove_container(name, Some(options.clone())).await {
@@ -58,5 +58,5 @@ pub(crate) async fn remove(docker: &Docker, name: &str) {
             }
         }
     }
-    tracing::warn!(name, "a container could not be removed; the next look for leftovers tries again");
+    tracing::warn!(name, "a container could not be removed; the next start of this host tries again");
 }

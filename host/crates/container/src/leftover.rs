@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use bollard::Docker;
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use wicket_core::{InvocationId, Timestamp};
 
@@ -40,7 +39,7 @@ impl Began {
 
 /// All containers of this host that this process did not make.
 pub(crate) async fn find(engine: &Engine, owner: &Owner) -> Result<Vec<Leftover>, EngineError> {
-    let docker: Docker = engine.docker().await?;
+    let docker = engine.docker().await?;
     let mine = vec![format!("{}={}", labels::NODE, owner.node)];
     let filters = HashMap::from([("label".to_owned(), mine)]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();

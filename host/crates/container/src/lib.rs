@@ -15,5 +15,5 @@ mod run;
 mod spec;
 mod tally;
 
-pub use engine::{EngineError, EngineInfo};
+pub use engine::EngineError;
 pub use executor::{DockerConfig, DockerExecutor};

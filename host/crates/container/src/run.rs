@@ -5,7 +5,6 @@ use std::path::Path;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use bollard::Docker;
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
 use bollard::query_parameters::{
@@ -338,9 +337,8 @@ impl Run<'_> {
 async fn look(held: &Held, tally: &Tally) {
     use std::sync::atomic::Ordering::Relaxed;
     if held.cgroup.is_none() {
-        let docker: Docker = held.docker.clone();
         let options = StatsOptionsBuilder::default().stream(true).build();
-        let mut looks = Box::pin(docker.stats(&held.name, Some(options)));
+        let mut looks = Box::pin(held.docker.stats(&held.name, Some(options)));
         while let Some(Ok(seen)) = looks.next().await {
             let cpu = seen.cpu_stats.and_then(|cpu| cpu.cpu_usage).and_then(|usage| usage.total_usage);
             tally.cpu_us.fetch_max(cpu.unwrap_or(0) / 1000, Relaxed);

@@ -101,12 +101,9 @@ pub struct Reply {
     pub status: Option<i32>,
 }
 
-/// Runs attempts: wasm here, later a container, a batch job, another node.
+/// Runs attempts: wasm, containers, later a batch job, another node. [`executor_of`](crate::executor_of) names them.
 #[async_trait]
 pub trait Executor: fmt::Debug + Send + Sync {
-    /// `wasm`, `docker`, …: the name in receipts.
-    fn name(&self) -> &'static str;
-
     /// Runs one attempt to its end. Never panics for what the guest does; dropping the future cancels the work and
     /// frees all it held. All of the service's limits, the wall-clock one included, are kept in here.
     async fn execute(&self, attempt: Attempt) -> Report;

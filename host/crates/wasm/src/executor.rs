@@ -178,10 +178,6 @@ impl WasmExecutor {
 
 #[async_trait]
 impl Executor for WasmExecutor {
-    fn name(&self) -> &'static str {
-        "wasm"
-    }
-
     async fn execute(&self, attempt: Attempt) -> Report {
         let (module, slot) = match self.enter(&attempt.deployment.service).await {
             Ok(entered) => entered,
