@@ -89,7 +89,7 @@ pub enum Pull {
 /// A value that none of a few words is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is {0}")]
-pub struct NotAWord(&'static str);
+pub struct NotAWord(pub(crate) &'static str);
 
 impl FromStr for Network {
     type Err = NotAWord;

@@ -76,10 +76,12 @@ impl Definition {
         self.wasm = Some(digest.to_string());
     }
 
-    /// Says what its container's script is. Line ends are made those of the shell.
+    /// Says what the script of its container and its job is. Line ends are made those of the shell.
     pub fn set_script(&mut self, text: &str) -> Result<(), NotAScript> {
-        let Some(container) = &mut self.draft.container else { return Ok(()) };
-        container.script = Some(script(text)?);
+        let text = script(text)?;
+        for place in self.draft.scripts() {
+            *place = Some(text.clone());
+        }
         self.script = None;
         Ok(())
     }
@@ -100,11 +102,8 @@ impl Definition {
             let message = "there is nothing to run".to_owned();
             return Err(problem("wasm", message, "name a module with `wasm`, or an image with `image`"));
         }
-        if let Some(container) = &mut service.container
-            && let Some(text) = &container.script
-        {
-            let text = script(text).map_err(|error| problem("script", error.to_string(), "it is a text"))?;
-            container.script = Some(text);
+        for text in service.scripts().flatten() {
+            *text = script(text).map_err(|error| problem("script", error.to_string(), "it is a text"))?;
         }
         Ok((service, self.secrets.clone()))
     }

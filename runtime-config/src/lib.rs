@@ -6,6 +6,7 @@
 //! Read in this order: [`name`] (checked names), [`units`] (`"30s"`, `"64MiB"`), [`service`] (what the host runs),
 //! [`container`] (its variant in a container), `fdl` (how it is written), `host` (the operator's file).
 
+pub mod batch;
 pub mod container;
 pub mod fdl;
 mod host;
@@ -14,6 +15,7 @@ mod problem;
 pub mod service;
 pub mod units;
 
+pub use batch::Batch;
 pub use container::{Container, ImageName, Network, NotAnImage, Pull, User};
 pub use host::{
     DockerSection, DrainSection, Given, HostConfig, HttpSection, QueueSection, TopSection, WasmSection,
@@ -22,6 +24,6 @@ pub use name::{BucketName, ModuleDigest, NameError, ObjectKey, ServiceName};
 pub use problem::{Problem, Problems};
 pub use service::{
     EventFilter, Execution, Grants, HttpRoute, Input, Join, JoinBy, Limits, Output, ProviderId,
-    RESERVED_PATHS, Retry, Service, StorageProvider, Variant,
+    RESERVED_PATHS, Retry, Service, StorageProvider, Then, Unavailable, Variant,
 };
 pub use units::{ByteSize, Cpus, Span, UnitError};

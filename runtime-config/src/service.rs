@@ -4,10 +4,12 @@
 //! the field. How people write it is `fdl`.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketName, ByteSize, Container, ModuleDigest, ServiceName, Span};
+use crate::container::NotAWord;
+use crate::{Batch, BucketName, ByteSize, Container, ModuleDigest, ServiceName, Span};
 
 /// A deployable unit: code, what starts it, what it may do and how much of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,12 +19,18 @@ pub struct Service {
     /// Its variant in WebAssembly: a module by digest; `PUT /system/modules/{sha256}` brings it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wasm: Option<ModuleDigest>,
-    /// Its variant in a container. It has one of the two at least.
+    /// Its variant in a container of this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Container>,
+    /// Its variant as a job of AWS Batch. It has one of the three at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
     /// Which of its variants run.
     #[serde(default)]
     pub execution: Execution,
+    /// What happens while a variant's turn has come, and what it runs on is away.
+    #[serde(default)]
+    pub unavailable: Unavailable,
     /// What an attempt may use.
     #[serde(default)]
     pub limits: Limits,
@@ -77,11 +85,51 @@ fn one() -> u32 {
 pub enum Execution {
     /// WebAssembly only.
     Wasm,
-    /// A container only.
+    /// A container of this machine only.
     Container,
-    /// All that there are, the lightest first; at a limit the next one.
+    /// A job of AWS Batch only.
+    Batch,
+    /// All that there are: the lightest that fits what is declared, what there is, and what the record says of inputs of
+    /// this size; at a limit the next one.
     #[default]
     Auto,
+}
+
+/// What happens while what a variant runs on is away: no engine answers, the image is gone, Batch cannot be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unavailable {
+    /// Which of the two.
+    pub then: Then,
+    /// So long an invocation waits; then it is given up.
+    pub timeout: Span,
+}
+
+/// What to do without the variant whose turn it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Then {
+    /// Take the next variant; wait where there is none.
+    #[default]
+    Next,
+    /// Wait for this one.
+    Wait,
+}
+
+impl Default for Unavailable {
+    fn default() -> Self {
+        Self { then: Then::Next, timeout: Span::secs(24 * 3600) }
+    }
+}
+
+impl FromStr for Then {
+    type Err = NotAWord;
+    fn from_str(text: &str) -> Result<Self, NotAWord> {
+        match text {
+            "next" => Ok(Self::Next),
+            "wait" => Ok(Self::Wait),
+            _ => Err(NotAWord("next or wait")),
+        }
+    }
 }
 
 /// One way in which a service runs.
@@ -92,14 +140,25 @@ pub enum Variant {
     Wasm,
     /// A container of this machine's engine.
     Docker,
+    /// A job of AWS Batch.
+    Batch,
 }
 
 impl Service {
+    /// Where the text of its script stands: it is the same in a container and in a job.
+    pub(crate) fn scripts(&mut self) -> impl Iterator<Item = &mut Option<String>> {
+        let container = self.container.as_mut().map(|container| &mut container.script);
+        container.into_iter().chain(self.batch.as_mut().map(|batch| &mut batch.script))
+    }
+
     /// The ways in which it runs, the lightest first; at least one.
     pub fn variants(&self) -> Vec<Variant> {
-        let wasm = self.wasm.is_some() && self.execution != Execution::Container;
-        let docker = self.container.is_some() && self.execution != Execution::Wasm;
-        let all = [(wasm, Variant::Wasm), (docker, Variant::Docker)];
+        let runs = |only: Execution| self.execution == Execution::Auto || self.execution == only;
+        let all = [
+            (self.wasm.is_some() && runs(Execution::Wasm), Variant::Wasm),
+            (self.container.is_some() && runs(Execution::Container), Variant::Docker),
+            (self.batch.is_some() && runs(Execution::Batch), Variant::Batch),
+        ];
         all.into_iter().filter_map(|(has, variant)| has.then_some(variant)).collect()
     }
 }

@@ -156,8 +156,10 @@ fn definition(
         table.child(field);
     }
     let limits = fields::limits(reader, &mut table);
-    let (container, script) = container::read(reader, &mut table, &limits);
-    let execution = container::execution(reader, &mut table, wasm.is_some(), container.is_some());
+    let (container, batch, script) = container::read(reader, &mut table, &limits);
+    let has = container::Has { wasm: wasm.is_some(), container: container.is_some(), batch: batch.is_some() };
+    let execution = container::execution(reader, &mut table, has);
+    let unavailable = container::unavailable(reader, &mut table);
     let retry = fields::retry(reader, &mut table);
     let mut storage_providers = providers.clone();
     if let Some(node) = table.child("storage_providers") {
@@ -185,7 +187,9 @@ fn definition(
         name: name?,
         wasm: None,
         container,
+        batch,
         execution,
+        unavailable,
         limits,
         retry,
         input,

@@ -33,11 +33,16 @@ pub fn wire(service: &Service) -> Value {
     let secrets: serde_json::Map<String, Value> =
         service.secrets.iter().map(|name| (name.clone(), Value::from(""))).collect();
     let container = service.container.as_ref();
+    let batch = service.batch.as_ref();
+    let script = container.map_or_else(
+        || batch.and_then(|batch| batch.script.as_deref()),
+        |container| container.script.as_deref(),
+    );
     json!({
         "name": service.name,
         "wasm": service.wasm.as_ref().map(|digest| format!("sha256:{digest}")),
         "image": container.map(|container| &container.image),
-        "script": container.and_then(|container| container.script.as_deref()),
+        "script": script,
         "cpu": container.map(|container| container.cpu),
         "enable_gpu": container.is_some_and(|container| container.gpus > 0),
         "container": container.map(|container| json!({
@@ -52,11 +57,23 @@ pub fn wire(service: &Service) -> Value {
             "writable_root": container.writable_root,
             "pull": container.pull,
         })),
+        "batch": batch.map(|batch| json!({
+            "image": batch.image,
+            "memory": batch.memory,
+            "cpu": batch.cpu,
+            "timeout": batch.timeout,
+            "wait": batch.wait,
+            "gpus": (batch.gpus > 0).then_some(batch.gpus),
+            "queue": batch.queue,
+            "user": batch.user.to_string(),
+        })),
         "execution": match service.execution {
             Execution::Wasm => "wasm",
             Execution::Container => "container",
+            Execution::Batch => "batch",
             Execution::Auto => "auto",
         },
+        "unavailable": service.unavailable,
         "memory": service.limits.memory,
         "limits": service.limits,
         "retry": service.retry,
