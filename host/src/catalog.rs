@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use wicket_buckets::{BucketError, LocalBuckets};
 use wicket_config::{ByteSize, ImageName, ModuleDigest, Service, ServiceName, Variant};
 use wicket_container::{DockerExecutor, EngineError};
-use wicket_core::{Cycle, Deployment, Router, Secret, Timestamp, find_cycle};
+use wicket_core::{Cycle, Deployment, Router, Secret, Timestamp, chain, find_cycle};
 use wicket_store::{Store, StoreError};
 use wicket_wasm::{ModuleError, Shape, WasmExecutor};
 
@@ -212,8 +212,15 @@ impl Catalog {
             }
         }
         if service.variants().contains(&Variant::Docker) {
-            let prepared = self.executors.docker.prepare(&service).await;
-            let content = prepared.map_err(|source| ApplyError::Engine(service.name.clone(), source))?;
+            let content = match self.executors.docker.prepare(&service).await {
+                Ok(content) => content,
+                // It has another way to run, and says where it did not when it runs.
+                Err(error) if service.variants().len() > 1 => {
+                    tracing::warn!(service = %service.name, error = chain(&error), "it cannot run in a container here now");
+                    None
+                }
+                Err(error) => return Err(ApplyError::Engine(service.name.clone(), error)),
+            };
             if let Some(container) = &mut service.container {
                 container.content = content;
             }
@@ -354,7 +361,9 @@ impl Catalog {
         }
         HttpTable::check(all.iter().map(|service| &**service))?;
         let (asked, most) = (service.limits.memory, self.executors.wasm.max_memory());
-        if service.wasm.is_some() && asked.0 > most.0 {
+        // With another variant it runs there.
+        let only = service.variants() == [Variant::Wasm] || !service.http.is_empty();
+        if service.wasm.is_some() && only && asked.0 > most.0 {
             return Err(ApplyError::Memory(service.name.clone(), asked, most));
         }
         Ok(())

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
-use wicket_config::{ServiceName, Variant};
+use wicket_config::{ServiceName, Then, Variant};
 use wicket_core::{
-    AttemptRecord, Delivery, Deployment, Failure, Lease, Log, Queue, QueueError, Settled, StagedObject,
-    Timestamp, Usage, Verdict, chain, executor_of, judge, moves_on, place,
+    AttemptRecord, Delivery, Deployment, Failure, Lease, Log, Placed, Queue, QueueError, Settled,
+    StagedObject, Timestamp, Usage, Verdict, Waiting, chain, executor_of, judge, moves_on,
 };
 
 use crate::attempt::Scratch;
@@ -126,9 +126,18 @@ async fn attempt(node: &Node, lease: Lease, slot: Slot) -> Result<(), QueueError
         let settled = not_run(node, &lease, 0, failure);
         return node.queue.bury(lease, settled).await;
     };
-    let variants = deployment.service.variants();
-    let (variant, n_moved) = placed(node, &lease, &deployment, &variants, slot.0).await?;
-    let lease = Lease { attempt: lease.attempt - n_moved.min(lease.attempt - 1), ..lease };
+    let earlier = earlier(node, &lease).await?;
+    let size = lease.invocation.event.size();
+    let Some(Placed { variant, placement, away }) = node.place(&deployment, size, &earlier).await else {
+        let failure = Failure::Host { message: "there is nothing to run".to_owned() };
+        let settled = not_run(node, &lease, deployment.version, failure);
+        return node.queue.bury(lease, settled).await;
+    };
+    let lease =
+        Lease { attempt: lease.attempt - moved(&deployment, &earlier).min(lease.attempt - 1), ..lease };
+    if let Some(reason) = away {
+        return wait(node, lease, &deployment, variant, reason).await;
+    }
     // One that an earlier process began and a container goes on with is no further attempt.
     let goes_on = node.docker.is_waiting(lease.invocation.id);
     if lease.attempt > deployment.service.retry.attempts.max(1) && !goes_on {
@@ -159,6 +168,8 @@ async fn attempt(node: &Node, lease: Lease, slot: Slot) -> Result<(), QueueError
         () = node.abandon.cancelled() => return node.queue.release(lease).await,
     };
     record.queue_us = queue_us;
+    record.placement = (deployment.service.variants().len() > 1).then_some(placement);
+    node.placing.learn(&deployment, variant, &record);
     let settled = Settled { attempt: record, log };
     // By the services of this moment: one that was deployed while the attempt ran sees what becomes visible now.
     let table = node.catalog.table();
@@ -177,27 +188,49 @@ async fn attempt(node: &Node, lease: Lease, slot: Slot) -> Result<(), QueueError
     node.bury_orphans(&started).await
 }
 
-/// The variant that this attempt runs, and how many attempts of this set moved on from a lighter one.
-async fn placed(
-    node: &Node,
-    lease: &Lease,
-    deployment: &Deployment,
-    variants: &[Variant],
-    first: Variant,
-) -> Result<(Variant, u32), QueueError> {
+/// The attempts of this set: those before a dead letter was redriven do not count.
+async fn earlier(node: &Node, lease: &Lease) -> Result<Vec<AttemptRecord>, QueueError> {
     if lease.attempt == 1 {
-        return Ok((variants.first().copied().unwrap_or(first), 0));
+        return Ok(Vec::new());
     }
     let receipt = node.queue.receipt(lease.invocation.id).await?;
     let mut attempts = receipt.map(|receipt| receipt.attempts).unwrap_or_default();
-    // Those before a dead letter was redriven do not count.
     attempts.retain(|one| one.number > lease.number.saturating_sub(lease.attempt));
-    let variant = place(variants, deployment.version, &attempts).unwrap_or(first);
-    let heaviest = variants.last().copied().map(executor_of);
+    Ok(attempts)
+}
+
+/// How many of these attempts moved on from a lighter variant.
+fn moved(deployment: &Deployment, attempts: &[AttemptRecord]) -> u32 {
+    let heaviest = deployment.service.variants().last().copied().map(executor_of);
     let moved = attempts
         .iter()
         .filter(|one| heaviest != Some(one.executor.as_str()) && one.failure.as_ref().is_some_and(moves_on));
-    Ok((variant, u32::try_from(moved.count()).unwrap_or(u32::MAX)))
+    u32::try_from(moved.count()).unwrap_or(u32::MAX)
+}
+
+/// Puts an invocation back until somebody looks again for what it needs; gives it up when that took too long.
+async fn wait(
+    node: &Node,
+    lease: Lease,
+    deployment: &Deployment,
+    variant: Variant,
+    reason: String,
+) -> Result<(), QueueError> {
+    let (id, service, now) = (lease.invocation.id, &deployment.service, Timestamp::now());
+    let receipt = node.queue.receipt(id).await?;
+    let since = receipt.and_then(|receipt| receipt.waiting).map_or(now, |waiting| waiting.since);
+    let (waited, patience) = (now.since(since), service.unavailable.timeout);
+    if waited >= patience.0 {
+        tracing::warn!(%id, service = %service.name, "invocation given up: what it needs did not come back");
+        let message = format!("it waited {patience} (`unavailable.timeout`): {reason}");
+        let failure = Failure::Unavailable { message };
+        let mut settled = not_run(node, &lease, deployment.version, failure);
+        executor_of(variant).clone_into(&mut settled.attempt.executor);
+        return node.queue.bury(lease, settled).await;
+    }
+    tracing::info!(%id, service = %service.name, reason, "invocation waits for what it needs");
+    let pause = node.placing.pause(&service.name, variant).min(patience.0.saturating_sub(waited));
+    node.queue.postpone(lease, Waiting { since, reason }, now.after(pause)).await
 }
 
 /// A slot of this variant's executor: the one that was taken, or another.
@@ -224,9 +257,14 @@ async fn finish(
     if let Err(failure) = &result
         && moves_on(failure)
         && deployment.service.variants().last() != Some(&variant)
+        && (deployment.service.unavailable.then == Then::Next
+            || !matches!(failure, Failure::Unavailable { .. }))
     {
-        tracing::info!(%id, service = %deployment.service.name, "attempt ended at a limit, a heavier variant is next");
+        tracing::info!(%id, service = %deployment.service.name, %failure, "a heavier variant is next");
         return node.queue.retry(lease, settled, Timestamp::now()).await;
+    }
+    if let Err(Failure::Unavailable { message }) = result {
+        return wait(node, lease, deployment, variant, message).await;
     }
     let (judged, done) = match result {
         Ok((reply, staged, follow_ups)) => (Ok(reply), Some((staged, follow_ups))),
@@ -281,6 +319,7 @@ fn not_run(node: &Node, lease: &Lease, version: u32, failure: Failure) -> Settle
         usage: Usage::default(),
         status: None,
         failure: Some(failure),
+        placement: None,
     };
     Settled { attempt, log: Log::default() }
 }

@@ -2,6 +2,7 @@
 
 mod announcer;
 mod outside;
+mod placing;
 mod recorder;
 mod run;
 mod try_once;
@@ -32,6 +33,7 @@ use crate::catalog::{Catalog, Table};
 
 pub(crate) use announcer::Announcer;
 pub(crate) use outside::Outside;
+pub(crate) use placing::Placing;
 pub(crate) use recorder::Recorder;
 pub(crate) use run::{Posted, RunBody, RunError, RunReply};
 pub(crate) use try_once::{Tried, created};
@@ -65,6 +67,8 @@ pub(crate) struct Node {
     pub(crate) recorder: Recorder,
     /// Bounds the attempts of all services together.
     pub(crate) slots: Slots,
+    /// What decides where attempts run.
+    pub(crate) placing: Placing,
     /// Folder of the attempts' folders.
     pub(crate) work: PathBuf,
     /// Where the node listens, once it does.
@@ -82,6 +86,7 @@ pub(crate) struct Node {
 pub(crate) struct Slots {
     pub(crate) wasm: Arc<Semaphore>,
     pub(crate) docker: Arc<Semaphore>,
+    pub(crate) batch: Arc<Semaphore>,
 }
 
 impl Slots {
@@ -90,6 +95,7 @@ impl Slots {
         match variant {
             Variant::Wasm => self.wasm.clone(),
             Variant::Docker => self.docker.clone(),
+            Variant::Batch => self.batch.clone(),
         }
     }
 }
@@ -301,11 +307,12 @@ impl Node {
         Ok(())
     }
 
-    /// What runs a variant.
-    pub(crate) fn executor(&self, variant: Variant) -> &dyn Executor {
+    /// What runs a variant; none where this host is not set up for it.
+    pub(crate) fn executor(&self, variant: Variant) -> Option<&dyn Executor> {
         match variant {
-            Variant::Wasm => &*self.wasm,
-            Variant::Docker => &*self.docker,
+            Variant::Wasm => Some(&*self.wasm),
+            Variant::Docker => Some(&*self.docker),
+            Variant::Batch => None,
         }
     }
 

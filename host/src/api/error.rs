@@ -308,6 +308,8 @@ pub(crate) fn status_of(failure: &Failure) -> (StatusCode, &'static str) {
         }
         Failure::Limit { .. } => (StatusCode::BAD_GATEWAY, "limit"),
         Failure::Function { .. } | Failure::Trap { .. } => (StatusCode::BAD_GATEWAY, "function_failed"),
+        Failure::Declined { .. } => (StatusCode::BAD_GATEWAY, "declined"),
+        Failure::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         Failure::Input { .. } => (StatusCode::BAD_REQUEST, "input"),
         Failure::Host { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "host_failed"),
         // Whoever could be told is gone, unless the host is on its way out.

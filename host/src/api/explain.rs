@@ -13,7 +13,7 @@ use super::access::Admin;
 use super::error::ApiError;
 use super::invocations::{self, MAX_PAGE};
 use super::params::Named;
-use super::view::{EventView, ExplainObject, ExplainView, InvocationView};
+use super::view::{EventView, ExplainObject, ExplainView, InvocationView, PlacementView};
 use super::{body, cloud_event};
 use crate::node::Node;
 
@@ -28,7 +28,7 @@ const MAX_BODY: usize = 1 << 20;
 /// been sent).
 #[utoipa::path(post, path = "/system/explain", operation_id = "explain_asked", tag = "invocations", security(("admin" = [])),
     request_body(content((ExplainObject = "application/json"))), responses(
-    (status = 200, description = "`event`, `routes` with a sentence for each input and filter, and `way`: the receipts of its workflow run, oldest first", body = Object),
+    (status = 200, description = "`event`, `routes` with a sentence for each input and filter, `placements`: where services with several variants would run it and why, and `way`: the receipts of its workflow run, oldest first", body = Object),
     (status = 400, description = "The question is neither")))]
 pub(super) async fn asked(
     _: Admin,
@@ -42,7 +42,8 @@ pub(super) async fn asked(
         let origin = started(&node, &event).await?.map(|receipt| receipt.origin);
         (event, origin)
     } else {
-        let event = of_object(body::parse(&text)?)?;
+        let mut event = of_object(body::parse(&text)?)?;
+        know_size(&node, &mut event).await;
         let origin = touched(&node, &event).await?;
         (event, origin)
     };
@@ -65,12 +66,28 @@ pub(super) async fn happened(
 }
 
 async fn answer(node: &Node, event: Event, origin: Option<EventId>) -> Result<Json<ExplainView>, ApiError> {
-    let routes = node.catalog.table().router.explain(&event);
+    let table = node.catalog.table();
+    let routes = table.router.explain(&event);
+    let mut placements = Vec::new();
+    for route in routes.iter().filter(|route| route.matches) {
+        let Some(deployment) = table.deployments.get(&route.service) else { continue };
+        // Of a join it is one of many parts: how large they are together nobody knows.
+        let size = if deployment.service.join.is_some() { None } else { event.size() };
+        let Some(placed) = node.would_place(deployment, size).await else { continue };
+        if placed.away.is_some() || deployment.service.variants().len() > 1 {
+            placements.push(PlacementView {
+                service: route.service.clone(),
+                variant: placed.variant,
+                waits_for: placed.away,
+                placement: placed.placement,
+            });
+        }
+    }
     let way = match origin {
         Some(origin) => way_of(node, origin).await?,
         None => Vec::new(),
     };
-    Ok(Json(ExplainView { event: view(event), routes, way }))
+    Ok(Json(ExplainView { event: view(event), routes, placements, way }))
 }
 
 /// Enough to tell the questions apart.
@@ -84,7 +101,7 @@ fn of_object(asked: ExplainObject) -> Result<Event, ApiError> {
     let bucket: BucketName = asked.bucket.parse().map_err(|error: NameError| ApiError::from(error))?;
     let key: ObjectKey = asked.key.parse().map_err(|error: NameError| ApiError::from(error))?;
     let provider = asked.storage_provider.map_or_else(ProviderId::default, ProviderId);
-    let object = ObjectRef { provider, bucket, key, size: None, etag: None };
+    let object = ObjectRef { provider, bucket, key, size: asked.size, etag: None };
     let local = object.provider.is_local();
     let source = format!("/{}/{}", object.provider.0, object.bucket);
     let mut event = Event::object_created(object, EventId::random());
@@ -92,6 +109,17 @@ fn of_object(asked: ExplainObject) -> Result<Event, ApiError> {
         event.source = source;
     }
     Ok(event)
+}
+
+/// An object that is here has a size.
+async fn know_size(node: &Node, event: &mut Event) {
+    let Data::Object(object) = &mut event.data else { return };
+    if object.size.is_none()
+        && object.provider.is_local()
+        && let Ok((info, _)) = node.buckets.get(&object.bucket, &object.key, None).await
+    {
+        object.size = Some(info.size);
+    }
 }
 
 /// The first thing that this very event started.

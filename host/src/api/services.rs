@@ -120,6 +120,7 @@ pub(super) async fn delete(
     Named(name): Named<ServiceName>,
 ) -> Result<StatusCode, ApiError> {
     let removed = node.catalog.remove(&name).await?;
+    node.placing.forget(&name);
     // Also when it is gone already: an earlier call may have come only half way.
     node.queue.abandon(&name, REMOVED).await?;
     if removed { Ok(StatusCode::NO_CONTENT) } else { Err(unknown(&name)) }
@@ -161,6 +162,7 @@ async fn apply(
             .help("its buckets are those of `minio.default`: by another name, no circle is seen"));
     }
     let applied = node.catalog.apply(service, secrets, expected).await?;
+    node.placing.forget(&name);
     node.end_old_joins(&name, &table).await?;
     tracing::info!(service = %name, version = applied.version, change = ?applied.change, "service applied");
     Ok((name, applied))

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wicket_config::{ImageName, ModuleDigest, ServiceName};
-use wicket_core::{Depth, Explanation, Failure, InvocationId, LogStream, Receipt, Timestamp};
+use wicket_config::{ImageName, ModuleDigest, ServiceName, Variant};
+use wicket_core::{Depth, Explanation, Failure, InvocationId, LogStream, Placement, Receipt, Timestamp};
 
 pub(crate) use buckets::{BucketPage, BucketView, ObjectView, Operation, PresignAsked, Presigned};
 
@@ -274,6 +274,10 @@ pub(crate) struct ExplainObject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "minio.default")]
     pub(crate) storage_provider: Option<String>,
+    /// Its size in bytes; that of the object, where it is on this host, when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = 5_000_000)]
+    pub(crate) size: Option<u64>,
 }
 
 /// Which routes an event matches, and why the others do not.
@@ -283,9 +287,27 @@ pub(crate) struct ExplainView {
     pub(crate) event: EventView,
     /// Every service, with its reasons.
     pub(crate) routes: Vec<Explanation>,
+    /// Where each service that it starts would run now, if it has more than one variant or cannot run.
+    #[serde(default)]
+    pub(crate) placements: Vec<PlacementView>,
     /// What ran in the same workflow run, oldest first; only when the question was about something that happened.
     #[serde(default)]
     pub(crate) way: Vec<InvocationView>,
+}
+
+/// Where an attempt would run, and why there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PlacementView {
+    /// Whose.
+    pub(crate) service: ServiceName,
+    /// The variant.
+    pub(crate) variant: Variant,
+    /// It could not run now, and would wait for this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waits_for: Option<String>,
+    /// Why that one.
+    #[serde(flatten)]
+    pub(crate) placement: Placement,
 }
 
 /// An event without its data.

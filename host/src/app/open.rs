@@ -21,7 +21,7 @@ use super::data_dir::{DB_FILE, DataDir};
 use crate::auth::Credentials;
 use crate::catalog::{self, Catalog, Executors, TableCell};
 use crate::env;
-use crate::node::{Announcer, Node, Outside, Recorder, Running, Slots};
+use crate::node::{Announcer, Node, Outside, Placing, Recorder, Running, Slots};
 
 /// A node that is ready to be started.
 pub(super) struct Opened {
@@ -71,6 +71,7 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
         slots: Slots {
             wasm: Arc::new(Semaphore::new(config.wasm.max_instances as usize)),
             docker: Arc::new(Semaphore::new(config.docker.max_containers as usize)),
+            batch: Arc::new(Semaphore::new(0)),
         },
         config,
         store,
@@ -84,6 +85,7 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
         credentials,
         running: Running::default(),
         recorder,
+        placing: Placing::default(),
         work,
         addresses: OnceLock::new(),
         stop: CancellationToken::new(),

@@ -3,13 +3,15 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use wicket_core::InvocationId;
+use wicket_config::ByteSize;
+use wicket_core::{InvocationId, executor_of};
 
 use super::connect::Remote;
 use super::invocations;
 use super::out::Out;
 use super::outcome::{Complaint, Exit, unreadable};
 use super::table::shown;
+use super::words;
 use crate::api::view::{ExplainObject, ExplainView};
 
 /// Largest event that is sent.
@@ -25,6 +27,9 @@ pub(super) struct Args {
     /// Whose bucket it is
     #[arg(long, value_name = "PROVIDER")]
     storage_provider: Option<String>,
+    /// How large it is: says where it would run (of an object that is there its own size)
+    #[arg(long, value_name = "SIZE")]
+    size: Option<ByteSize>,
     /// Print it as JSON
     #[arg(long)]
     json: bool,
@@ -48,7 +53,8 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
         Question::Event(event) => client.explain_event(event).await?,
         Question::Object { bucket, key } => {
             let storage_provider = args.storage_provider;
-            client.explain_object(&ExplainObject { bucket, key, storage_provider }).await?
+            let size = args.size.map(|size| size.0);
+            client.explain_object(&ExplainObject { bucket, key, storage_provider, size }).await?
         }
     };
     if args.json {
@@ -115,6 +121,15 @@ fn write(view: &ExplainView, out: &mut Out) -> std::io::Result<()> {
         out.line(format_args!("{} {verdict}", route.service))?;
         for reason in &route.reasons {
             out.line(format_args!("  {}", shown(reason)))?;
+        }
+        for placed in view.placements.iter().filter(|placed| placed.service == route.service) {
+            out.line(format_args!("  would run on {}", executor_of(placed.variant)))?;
+            words::placement(&placed.placement)
+                .iter()
+                .try_for_each(|line| out.line(format_args!("    {}", shown(line))))?;
+            if let Some(what) = &placed.waits_for {
+                out.line(format_args!("    it would wait: {}", shown(what)))?;
+            }
         }
     }
     if !view.way.is_empty() {

@@ -58,6 +58,9 @@ pub(super) fn write(receipt: &Receipt, out: &mut Out) -> io::Result<()> {
     if let Some(due) = receipt.due {
         out.line(format_args!("next try    {due}"))?;
     }
+    if let Some(waiting) = &receipt.waiting {
+        out.line(format_args!("waits       since {}: {}", waiting.since, shown(&waiting.reason)))?;
+    }
     receipt.attempts.iter().try_for_each(|attempt| write_attempt(attempt, out))
 }
 
@@ -68,6 +71,9 @@ fn write_attempt(attempt: &AttemptRecord, out: &mut Out) -> io::Result<()> {
         "attempt {:<3} {}, version {} on {}{status}",
         attempt.number, attempt.started, attempt.version, attempt.executor
     ))?;
+    for line in attempt.placement.iter().flat_map(words::placement) {
+        out.line(format_args!("            {}", shown(&line)))?;
+    }
     out.line(format_args!(
         "            queued {}, start-up {}, CPU {}, wall {}",
         words::micros(attempt.queue_us),

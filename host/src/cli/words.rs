@@ -1,7 +1,7 @@
 //! Sizes, times and states as people read them.
 
 use wicket_config::{ImageName, ModuleDigest};
-use wicket_core::{State, Timestamp};
+use wicket_core::{Placement, State, Timestamp, executor_of};
 
 /// `1.5 MB`, to the power of ten as disks are sold.
 pub(super) fn bytes(n: u64) -> String {
@@ -43,6 +43,18 @@ pub(super) fn short(digest: &ModuleDigest) -> String {
 pub(super) fn runs(module: Option<&ModuleDigest>, image: Option<&ImageName>) -> String {
     let all = module.map(short).into_iter().chain(image.map(ToString::to_string));
     all.collect::<Vec<_>>().join(", ")
+}
+
+/// Why an attempt ran where it did, a line for each reason.
+pub(super) fn placement(placement: &Placement) -> Vec<String> {
+    let size = placement.size.map(|size| format!("for an input of {}", bytes(size)));
+    let passed = placement
+        .passed
+        .iter()
+        .map(|passed| format!("not on {}: {}", executor_of(passed.variant), passed.why));
+    let probe =
+        placement.probe.then(|| "to see whether such an input still ends at a limit there".to_owned());
+    size.into_iter().chain(passed).chain(probe).collect()
 }
 
 /// A state in one word.

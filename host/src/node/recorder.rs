@@ -141,6 +141,7 @@ mod tests {
             accepted: Timestamp(0),
             finished: Some(Timestamp(0)),
             due: None,
+            waiting: None,
             attempts: Vec::new(),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use futures::StreamExt;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::OwnedSemaphorePermit;
 use wicket_config::{ByteSize, ProviderId, ServiceName, Span, Variant};
 use wicket_core::{
     AttemptRecord, ByteStream, Data, Deployment, Event, EventId, Failure, Invocation, InvocationId, Limit,
@@ -113,22 +114,15 @@ impl Node {
             return Err(self.too_large(deployment));
         }
         let wait = self.config.http.permit_timeout;
-        let none_ended = |n_attempts: u64| format!("{n_attempts} attempts ran, and none ended within {wait}");
         let permit = tokio::time::timeout(wait.0, permits.clone().acquire_owned()).await;
         let Ok(Ok(_permit)) = permit else {
-            let message = none_ended(deployment.service.limits.concurrency.into());
+            let message = none_ended(deployment.service.limits.concurrency, wait);
             return Err(RunError::Busy(name.clone(), self.refuse(deployment, Limit::Concurrency, message)));
         };
-        let variants = deployment.service.variants();
-        let Some(first) = variants.first().copied() else {
+        let Some(first) = deployment.service.variants().first().copied() else {
             return Err(RunError::Unknown(name.clone()));
         };
-        let slot = tokio::time::timeout(wait.0, self.slots.of(first).acquire_owned()).await;
-        let Ok(Ok(mut slot)) = slot else {
-            let message = none_ended(self.most(first).into());
-            let id = self.refuse(deployment, Limit::Concurrency, message);
-            return Err(RunError::Full(executor_of(first), id));
-        };
+        let Some(mut slot) = self.slot(first).await else { return Err(self.full(deployment, first)) };
 
         let scratch = Scratch::make(&self.work, "run").map_err(RunError::Scratch)?;
         let accepted = Timestamp::now();
@@ -150,35 +144,53 @@ impl Node {
             accepted,
             finished: None,
             due: None,
+            waiting: None,
             attempts: Vec::new(),
         };
-        let executor = executor_of(first);
+        let size = event.size();
+        let Some(mut placed) = self.place(deployment, size, &[]).await else {
+            return Err(RunError::Unknown(name.clone()));
+        };
+        if placed.variant != first {
+            drop(slot);
+            slot = match self.slot(placed.variant).await {
+                Some(slot) => slot,
+                None => return Err(self.full(deployment, placed.variant)),
+            };
+        }
         let mut call = Call {
             node: self,
             version: deployment.version,
-            executor,
+            executor: executor_of(placed.variant),
             receipt: Some(receipt),
             log: Log::default(),
         };
-        let mut variants = variants.into_iter().zip(1..).peekable();
+        let mut attempts: Vec<AttemptRecord> = Vec::new();
         let Tried { record, log, result } = loop {
-            let Some((variant, number)) = variants.next() else {
-                return Err(RunError::Unknown(name.clone()));
-            };
+            let variant = placed.variant;
             call.executor = executor_of(variant);
+            let number = u32::try_from(attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
             let (invocation, file) = (invocation.clone(), file.clone());
-            let tried = self.try_once(deployment, variant, invocation, number, &scratch, Some(file)).await;
-            let Some((next, _)) = variants.peek() else { break tried };
+            let mut tried =
+                self.try_once(deployment, variant, invocation, number, &scratch, Some(file)).await;
+            if deployment.service.variants().len() > 1 {
+                tried.record.placement = Some(placed.placement);
+            }
+            self.placing.learn(deployment, variant, &tried.record);
             if !tried.record.failure.as_ref().is_some_and(moves_on) {
                 break tried;
             }
+            attempts.push(tried.record.clone());
+            let next = self.place(deployment, size, &attempts).await;
+            let Some(next) = next.filter(|next| next.variant != variant) else { break tried };
             drop(slot);
             // Who waits is told how far it came, not kept for ever.
-            slot = match tokio::time::timeout(wait.0, self.slots.of(*next).acquire_owned()).await {
-                Ok(Ok(slot)) => slot,
-                Ok(Err(_)) | Err(_) => break tried,
+            slot = match self.slot(next.variant).await {
+                Some(slot) => slot,
+                None => break tried,
             };
             call.went_on(tried.record, tried.log);
+            placed = next;
         };
         let result = match result {
             Ok((reply, collected)) => {
@@ -199,11 +211,25 @@ impl Node {
         Ok(RunReply { id, result })
     }
 
+    /// A slot of a variant's executor, if one comes free in time.
+    async fn slot(&self, variant: Variant) -> Option<OwnedSemaphorePermit> {
+        let wait = self.config.http.permit_timeout;
+        tokio::time::timeout(wait.0, self.slots.of(variant).acquire_owned()).await.ok()?.ok()
+    }
+
+    /// Records that none came free.
+    fn full(&self, deployment: &Deployment, variant: Variant) -> RunError {
+        let message = none_ended(self.most(variant), self.config.http.permit_timeout);
+        let id = self.refuse(deployment, Limit::Concurrency, message);
+        RunError::Full(executor_of(variant), id)
+    }
+
     /// How many attempts a variant's executor runs at once.
     fn most(&self, variant: Variant) -> u32 {
         match variant {
             Variant::Wasm => self.config.wasm.max_instances,
             Variant::Docker => self.config.docker.max_containers,
+            Variant::Batch => 0,
         }
     }
 
@@ -230,6 +256,7 @@ impl Node {
             usage: Usage::default(),
             status: None,
             failure: Some(Failure::Limit { limit, message }),
+            placement: None,
         };
         let (name, event) = (deployment.service.name.clone(), EventId(id.to_string()));
         let receipt = Receipt {
@@ -244,6 +271,7 @@ impl Node {
             accepted: now,
             finished: Some(now),
             due: None,
+            waiting: None,
             attempts: vec![record],
         };
         self.recorder.record(receipt, Log::default());
@@ -341,6 +369,10 @@ impl Node {
     }
 }
 
+fn none_ended(n_attempts: u32, wait: Span) -> String {
+    format!("{n_attempts} attempts ran, and none ended within {wait}")
+}
+
 /// Where the event of a call happens.
 fn source(service: &ServiceName) -> String {
     format!("/run/{service}")
@@ -400,6 +432,7 @@ impl Drop for Call<'_> {
             failure: Some(self.node.told(Failure::Cancelled {
                 message: "the client went away before the answer was complete".to_owned(),
             })),
+            placement: None,
         };
         self.store(record, Log::default());
     }

@@ -85,7 +85,15 @@ impl Node {
                     log: log.clone(),
                     scratch: folder,
                 };
-                self.executor(variant).execute(attempt).await
+                match self.executor(variant) {
+                    Some(executor) => executor.execute(attempt).await,
+                    None => Report {
+                        result: Err(Failure::Unavailable {
+                            message: "this host is not set up for AWS Batch".to_owned(),
+                        }),
+                        usage: Usage::default(),
+                    },
+                }
             }
         };
         let result = match report.result {
@@ -106,6 +114,7 @@ impl Node {
             usage,
             status: result.as_ref().ok().and_then(|(reply, _)| reply.status),
             failure: result.as_ref().err().cloned(),
+            placement: None,
         };
         Tried { record, log: log.take(), result }
     }

@@ -194,7 +194,7 @@ impl DockerExecutor {
     }
 
     async fn run(&self, attempt: &Attempt, container: &Container, tally: &Tally) -> Result<Reply, Failure> {
-        let away = |error: EngineError| Failure::Host { message: chain(&error) };
+        let away = |error: EngineError| Failure::Unavailable { message: chain(&error) };
         // The operator's rules may be stricter than they were when it was deployed.
         self.may_run(container).map_err(away)?;
         let docker = self.engine.docker().await.map_err(away)?;

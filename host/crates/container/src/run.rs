@@ -17,7 +17,7 @@ use wicket_config::Container;
 use wicket_core::{Attempt, Failure, LogSink, LogStream, Reply, chain};
 use wicket_workspace::Workspace;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 use crate::held::Held;
 use crate::leftover::Leftover;
 use crate::output::Said;
@@ -296,15 +296,18 @@ impl Run<'_> {
         if let Some(last) = last_words(&self.attempt.log) {
             message = format!("{message}: {last}");
         }
-        Failure::Function { message, permanent: false }
+        Failure::exit(code, message)
     }
 
     fn not_created(&self, error: &Error) -> Failure {
         match error {
-            Error::DockerResponseServerError { status_code: 404, .. } => Failure::Host {
+            Error::DockerResponseServerError { status_code: 404, .. } => Failure::Unavailable {
                 message: format!("the image {} is not on this machine any more", self.container.image),
             },
-            error => self.host("make a container", error),
+            error => match self.engine.failed("make a container", error) {
+                away @ EngineError::Away { .. } => Failure::Unavailable { message: chain(&away) },
+                refused => Failure::Host { message: chain(&refused) },
+            },
         }
     }
 

@@ -142,6 +142,16 @@ impl Event {
         }
     }
 
+    /// Bytes of what it brings, where that is known: its data, or its objects.
+    pub fn size(&self) -> Option<u64> {
+        match &self.data {
+            Data::None => Some(0),
+            Data::Inline(bytes) => Some(bytes.len() as u64),
+            Data::Object(object) => object.size,
+            Data::Parts(parts) => parts.iter().map(Event::size).sum(),
+        }
+    }
+
     /// All objects it is about: its own, or those of its parts.
     pub fn objects(&self) -> Vec<&ObjectRef> {
         match &self.data {

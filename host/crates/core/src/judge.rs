@@ -28,7 +28,11 @@ pub fn judge(result: &Result<Reply, Failure>, retry: &Retry, attempt: u32, jitte
         Failure::Function { permanent, .. } => *permanent,
         Failure::Trap { .. } | Failure::Input { .. } => true,
         Failure::Limit { limit, .. } => !matches!(limit, Limit::Timeout | Limit::Concurrency),
-        Failure::Host { .. } | Failure::Cancelled { .. } => false,
+        // Where no other variant is left, an exit status like others.
+        Failure::Declined { .. }
+        | Failure::Unavailable { .. }
+        | Failure::Host { .. }
+        | Failure::Cancelled { .. } => false,
     };
     if hopeless || attempt >= retry.attempts {
         return Verdict::Bury;

@@ -7,6 +7,7 @@
 mod chain;
 mod event;
 mod executor;
+mod experience;
 mod id;
 mod invocation;
 mod judge;
@@ -23,14 +24,16 @@ pub use executor::{
     Attempt, Blob, ByteStream, Deployment, Executor, ObjectEntry, ObjectError, Objects, Opened, OutputName,
     Outputs, Reply, Report, Secret, StagedObject,
 };
+pub use experience::Experience;
 pub use id::{EventId, InvocationId, NotATime, NotAnId, Timestamp};
 pub use invocation::{Delivery, Invocation, JoinPart};
 pub use judge::{Verdict, judge};
 pub use lines::LogLines;
-pub use place::{executor_of, moves_on, place};
+pub(crate) use place::is_limit_of_variant;
+pub use place::{Asked, Lack, Passed, Placed, Placement, Why, executor_of, moves_on, place};
 pub use queue::{Depth, Filter, Forget, Lease, Pushed, Queue, QueueError, Retention, Settled};
 pub use receipt::{
-    AttemptRecord, Failure, Limit, Log, LogLine, LogSink, LogStream, Receipt, State, Trigger, Usage,
+    AttemptRecord, Failure, Limit, Log, LogLine, LogSink, LogStream, Receipt, State, Trigger, Usage, Waiting,
 };
 pub use redact::Redactor;
 pub use route::{Cycle, Explanation, MAX_HOPS, Router, find_cycle, may_name};

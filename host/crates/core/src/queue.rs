@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use wicket_config::ServiceName;
 
 use crate::{
-    AttemptRecord, Delivery, Invocation, InvocationId, Log, Receipt, StagedObject, State, Timestamp,
+    AttemptRecord, Delivery, Invocation, InvocationId, Log, Receipt, StagedObject, State, Timestamp, Waiting,
 };
 
 /// The right to run one attempt of an invocation until a time. Not `Clone`: settling consumes it.
@@ -164,6 +164,10 @@ pub trait Queue: std::fmt::Debug + Send + Sync {
 
     /// Gives a lease back unused (a host that drains): due at once, and the attempt does not count.
     async fn release(&self, lease: Lease) -> Result<(), QueueError>;
+
+    /// Gives a lease back because what the attempt needs is away: due at `due`, and the attempt does not count. The receipt
+    /// says what it waits for, until the next attempt has ended.
+    async fn postpone(&self, lease: Lease, waiting: Waiting, due: Timestamp) -> Result<(), QueueError>;
 
     /// Queues a dead letter again, with a full set of attempts; its history stays in the receipt.
     async fn redrive(&self, id: InvocationId) -> Result<(), QueueError>;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use wicket_config::ServiceName;
 
-use crate::{EventId, InvocationId, Timestamp};
+use crate::{EventId, InvocationId, Placement, Timestamp};
 
 /// Everything there is to know of an invocation, except its log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,20 @@ pub struct Receipt {
     /// When the next attempt is due, while it waits for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Timestamp>,
+    /// What it waits for, when it is not its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// Every attempt, oldest first.
     pub attempts: Vec<AttemptRecord>,
+}
+
+/// Why an invocation waits that could be tried otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Since when.
+    pub since: Timestamp,
+    /// For what.
+    pub reason: String,
 }
 
 /// How an invocation came to the host.
@@ -84,7 +96,7 @@ pub struct AttemptRecord {
     pub number: u32,
     /// The service's version that ran.
     pub version: u32,
-    /// `wasm`, later `docker`, `batch`, `peer`.
+    /// `wasm`, `docker`, `batch`, later `peer`.
     pub executor: String,
     /// When it began.
     pub started: Timestamp,
@@ -99,6 +111,9 @@ pub struct AttemptRecord {
     /// Why it failed; none: it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Why it ran there, where the service has more than one variant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
 }
 
 /// What an attempt used.
@@ -131,6 +146,13 @@ pub enum Failure {
         #[serde(default)]
         permanent: bool,
     },
+    /// The function says that it does not take this input in this variant: exit status [`Failure::DECLINED`]. Another
+    /// variant may.
+    #[error("the function declined: {message}")]
+    Declined {
+        /// What it said.
+        message: String,
+    },
     /// The function trapped. The same input will trap again.
     #[error("the function trapped: {message}")]
     Trap {
@@ -159,12 +181,31 @@ pub enum Failure {
         /// What.
         message: String,
     },
+    /// What it was to run on is away: no engine answers, the image is gone. No try was made.
+    #[error("not available: {message}")]
+    Unavailable {
+        /// What, and why.
+        message: String,
+    },
     /// Nobody waits for it any more: its caller left, or the host was stopped. Neither is anybody's failure.
     #[error("cancelled: {message}")]
     Cancelled {
         /// Who went.
         message: String,
     },
+}
+
+impl Failure {
+    /// The exit status of a command that does not take its input: `EX_UNAVAILABLE` of sysexits.h.
+    pub const DECLINED: i64 = 69;
+
+    /// What an exit status other than 0 means, said with these words.
+    pub fn exit(status: i64, message: String) -> Self {
+        match status {
+            Self::DECLINED => Self::Declined { message },
+            _ => Self::Function { message, permanent: false },
+        }
+    }
 }
 
 /// A limit's name, as in [`wicket_config::Limits`].

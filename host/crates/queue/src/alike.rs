@@ -20,5 +20,6 @@ pub(crate) fn abandoned(now: Timestamp, reason: &str) -> AttemptRecord {
         usage: Usage::default(),
         status: None,
         failure: Some(Failure::Host { message: reason.to_owned() }),
+        placement: None,
     }
 }

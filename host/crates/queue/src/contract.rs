@@ -55,6 +55,7 @@ macro_rules! contract {
             a_late_holder_changes_nothing
             an_extended_lease_stays
             a_released_lease_keeps_its_place_and_does_not_count
+            a_postponed_lease_says_what_it_waits_for
             the_end_and_what_follows_are_one_step
             a_retry_waits_until_it_is_due_and_leaves_its_record
             a_dead_letter_is_kept_and_redriven_with_its_history
@@ -154,6 +155,7 @@ fn attempt(number: u32, failure: Option<Failure>) -> AttemptRecord {
         usage: Usage { cpu_us: 3, ..Usage::default() },
         status: Some(0),
         failure,
+        placement: None,
     }
 }
 
@@ -187,6 +189,7 @@ fn call(of: &str, state: State) -> Receipt {
         accepted: Timestamp::now(),
         finished: Some(Timestamp::now()),
         due: None,
+        waiting: None,
         attempts: vec![attempt(1, None)],
     }
 }

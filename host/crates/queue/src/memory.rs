@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use wicket_config::ServiceName;
 use wicket_core::{
     Delivery, Depth, Event, Filter, Forget, InvocationId, Lease, Log, Pushed, Queue, QueueError, Receipt,
-    Retention, Settled, StagedObject, Timestamp,
+    Retention, Settled, StagedObject, Timestamp, Waiting,
 };
 
 use crate::bell::{Bells, Ring};
@@ -124,6 +124,17 @@ impl Queue for MemoryQueue {
             entry.attempt -= 1;
             entry.wait(lease.due);
             rung.push((lease.invocation.service.clone(), Ring::Now));
+            Ok(())
+        })
+    }
+
+    async fn postpone(&self, lease: Lease, waiting: Waiting, due: Timestamp) -> Result<(), QueueError> {
+        self.with(|state, _, rung| {
+            let entry = state.held(&lease)?;
+            entry.attempt -= 1;
+            entry.wait(due);
+            entry.receipt.waiting = Some(waiting);
+            rung.push((lease.invocation.service.clone(), Ring::Later));
             Ok(())
         })
     }

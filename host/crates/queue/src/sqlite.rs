@@ -23,7 +23,10 @@ use handed::Handed;
 use stored::Stored;
 
 /// The queue's tables.
-pub const PART: Part = Part { name: "queue", migrations: &[include_str!("sqlite/schema.sql")] };
+pub const PART: Part = Part { name: "queue", migrations: &[include_str!("sqlite/schema.sql"), WAITING] };
+
+/// What an invocation waits for that was postponed, in JSON.
+const WAITING: &str = "ALTER TABLE invocations ADD COLUMN waiting TEXT";
 
 /// The durable queue. Everything that one call changes is one work in the store's writer: it shares a commit with the
 /// works of others, and is durable as a whole or not at all.

@@ -67,6 +67,7 @@ fn settled() -> Settled {
         usage: Usage::default(),
         status: None,
         failure: None,
+        placement: None,
     };
     Settled { attempt, log: Log::default() }
 }

@@ -21,7 +21,7 @@ pub(crate) fn failure(error: &wasmtime::Error, meter: &Meter) -> Failure {
         return meter.failure(limit);
     }
     if let Some(exit) = exit {
-        return Failure::Function { message: format!("exit status {}", exit.0), permanent: false };
+        return Failure::exit(exit.0.into(), format!("exit status {}", exit.0));
     }
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
     let message = match error.downcast_ref::<Trap>() {

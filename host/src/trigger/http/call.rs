@@ -115,6 +115,7 @@ impl Entry {
             usage: report.usage,
             status: report.result.ok().and_then(|reply| reply.status),
             failure: failure.clone(),
+            placement: None,
         };
         let event = EventId(self.id.to_string());
         Receipt {
@@ -129,6 +130,7 @@ impl Entry {
             accepted: self.accepted,
             finished: Some(Timestamp::now()),
             due: None,
+            waiting: None,
             attempts: vec![record],
         }
     }

@@ -28,7 +28,10 @@ pub(super) fn failed(failure: &Failure, id: InvocationId) -> Response<Body> {
             format!("the host runs as many instances as it may (invocation {id})")
         }
         Failure::Limit { limit, .. } => format!("the function reached its {limit} limit (invocation {id})"),
-        Failure::Function { .. } | Failure::Trap { .. } => format!("the function failed (invocation {id})"),
+        Failure::Function { .. } | Failure::Trap { .. } | Failure::Declined { .. } => {
+            format!("the function failed (invocation {id})")
+        }
+        Failure::Unavailable { .. } => format!("what it runs on is away (invocation {id})"),
         Failure::Input { .. } => format!("the request cannot be given to the function (invocation {id})"),
         Failure::Host { .. } => format!("the host failed (invocation {id})"),
         Failure::Cancelled { .. } => format!("the call was cancelled (invocation {id})"),

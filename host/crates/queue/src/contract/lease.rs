@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tokio::time::timeout;
-use wicket_core::{Lease, Queue, QueueError};
+use wicket_core::{Lease, Queue, QueueError, State, Timestamp, Waiting};
 
 use super::{DEADLINE, LONG, SHORT, Subject, failed, lease, lease_now, push, run, service, settled};
 
@@ -101,4 +101,29 @@ pub async fn a_released_lease_keeps_its_place_and_does_not_count(subject: &impl 
     timeout(DEADLINE, queue.ready(&service("a"))).await.expect("ready at once");
     let again = lease(queue, "a", LONG).await;
     assert_eq!((again.invocation.event.id.0.as_str(), again.attempt), ("1", 1));
+}
+
+/// What it needs is away: the invocation waits, says for what, and does not use up its attempts.
+pub async fn a_postponed_lease_says_what_it_waits_for(subject: &impl Subject) {
+    let queue = subject.queue();
+    push(queue, vec![run("a", "1")]).await;
+    let waiting = Waiting { since: Timestamp::now(), reason: "no engine".to_owned() };
+    for _ in 0..2 {
+        let held = lease(queue, "a", LONG).await;
+        let id = held.invocation.id;
+        assert_eq!(held.attempt, 1);
+        let due = Timestamp::now().after(SHORT);
+        queue.postpone(held, waiting.clone(), due).await.expect("a wait");
+        let receipt = queue.receipt(id).await.expect("read").expect("known");
+        assert_eq!(
+            (receipt.state, receipt.due, receipt.waiting),
+            (State::Queued, Some(due), Some(waiting.clone()))
+        );
+        timeout(DEADLINE, queue.ready(&service("a"))).await.expect("due in a while");
+    }
+    let held = lease(queue, "a", LONG).await;
+    let id = held.invocation.id;
+    queue.complete(held, settled(1), Vec::new(), Vec::new()).await.expect("an end");
+    let receipt = queue.receipt(id).await.expect("read").expect("known");
+    assert_eq!((receipt.state, receipt.waiting), (State::Succeeded, None));
 }

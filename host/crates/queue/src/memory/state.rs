@@ -67,6 +67,7 @@ impl Entry {
     fn finish(&mut self, state: Stand, now: Timestamp) {
         self.receipt.state = state;
         self.receipt.due = None;
+        self.receipt.waiting = None;
         self.receipt.finished = Some(now);
     }
 
@@ -109,6 +110,7 @@ impl State {
             accepted: now,
             finished: None,
             due: Some(due),
+            waiting: None,
             attempts: Vec::new(),
         };
         self.insert(Entry::new(receipt, Some(event)));
@@ -183,7 +185,10 @@ impl State {
         entry.logs.insert(number, (order, settled.log));
         match end {
             End::Succeeded => entry.finish(Stand::Succeeded, now),
-            End::Again(due) => entry.wait(due),
+            End::Again(due) => {
+                entry.receipt.waiting = None;
+                entry.wait(due);
+            }
             End::Dead => {
                 entry.finish(Stand::Failed, now);
                 entry.dead = true;

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 use wicket_config::ServiceName;
-use wicket_core::{AttemptRecord, EventId, InvocationId, Log, Receipt, State, Timestamp, Trigger, Usage};
+use wicket_core::{
+    AttemptRecord, EventId, InvocationId, Log, Placement, Receipt, State, Timestamp, Trigger, Usage,
+};
 use wicket_store::StoreError;
 
 use super::stored::{Id, RECEIPT, column, json, state, trigger, trigger_name};
@@ -41,6 +43,8 @@ struct Call {
     bytes_in: u64,
     bytes_out: u64,
     status: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    placement: Option<Placement>,
 }
 
 /// A pack, ready to be stored.
@@ -131,6 +135,7 @@ impl Call {
             bytes_in,
             bytes_out,
             status: attempt.status,
+            placement: attempt.placement,
         })
     }
 
@@ -145,6 +150,7 @@ impl Call {
             usage: Usage { startup_us, cpu_us, wall_us, peak_memory, bytes_in, bytes_out },
             status: self.status,
             failure: None,
+            placement: self.placement,
         };
         let event = EventId(self.id.to_string());
         Receipt {
@@ -159,6 +165,7 @@ impl Call {
             accepted: Timestamp(self.accepted),
             finished: Some(Timestamp(self.finished)),
             due: None,
+            waiting: None,
             attempts: vec![attempt],
         }
     }
@@ -208,7 +215,7 @@ pub(super) fn find(conn: &Connection, id: InvocationId) -> Result<Option<(i64, R
         if column(row, 3, str::parse::<InvocationId>)? <= id
             && let Some(receipt) = unpack(row)?.into_iter().find(|receipt| receipt.id == id)
         {
-            return Ok(Some((row.get(12)?, receipt)));
+            return Ok(Some((row.get(13)?, receipt)));
         }
     }
     Ok(None)

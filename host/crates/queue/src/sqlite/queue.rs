@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use wicket_config::ServiceName;
 use wicket_core::{
     Delivery, Depth, Event, Filter, Forget, Invocation, InvocationId, Lease, Log, Pushed, Queue, QueueError,
-    Receipt, Retention, Settled, StagedObject, Timestamp,
+    Receipt, Retention, Settled, StagedObject, Timestamp, Waiting,
 };
 use wicket_store::{StoreError, Tx};
 
@@ -181,6 +181,18 @@ impl Queue for SqliteQueue {
         let ended = self.write(move |tx| {
             settle::release(tx, held, due)?;
             ring(tx, &bells, &service, Ring::Now);
+            Ok(())
+        });
+        ended.await.inspect(|()| self.handed.end(id))
+    }
+
+    async fn postpone(&self, lease: Lease, waiting: Waiting, due: Timestamp) -> Result<(), QueueError> {
+        let (held, id, service) = (Held::of(&lease), lease.invocation.id, lease.invocation.service);
+        let waiting = json(&waiting).map_err(fault)?;
+        let bells = Arc::clone(&self.bells);
+        let ended = self.write(move |tx| {
+            settle::postpone(tx, held, &waiting, due)?;
+            ring(tx, &bells, &service, Ring::Later);
             Ok(())
         });
         ended.await.inspect(|()| self.handed.end(id))

@@ -24,7 +24,7 @@ fn place(conn: &Connection, id: InvocationId) -> Result<Option<(i64, Receipt)>, 
     let text = format!("SELECT {RECEIPT}, seq FROM invocations WHERE id = ?1 AND state <> 5");
     let alone = conn
         .prepare_cached(&text)?
-        .query_row([Id(id)], |row| Ok((row.get(12)?, receipt(row)?)))
+        .query_row([Id(id)], |row| Ok((row.get(13)?, receipt(row)?)))
         .optional()?;
     alone.map_or_else(|| packed::find(conn, id), |alone| Ok(Some(alone)))
 }

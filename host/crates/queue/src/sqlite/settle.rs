@@ -65,7 +65,7 @@ pub(super) fn end(
     };
     let ended: Option<(i64, i64)> = conn
         .prepare_cached(
-            "UPDATE invocations SET state = ?3, due = ?4, finished = ?5,
+            "UPDATE invocations SET state = ?3, due = ?4, finished = ?5, waiting = NULL,
                  attempts = json_insert(attempts, '$[#]', json_set(?6, '$.number', base + attempt))
              WHERE id = ?1 AND fence = ?2 AND state = 1 RETURNING seq, base + attempt",
         )?
@@ -102,6 +102,22 @@ pub(super) fn release(conn: &Connection, held: Held, due: Timestamp) -> Result<(
     if released == 1 { Ok(()) } else { Err(held.lost()) }
 }
 
+/// Gives a lease back: due later, the attempt does not count, and the receipt says why.
+pub(super) fn postpone(
+    conn: &Connection,
+    held: Held,
+    waiting: &str,
+    due: Timestamp,
+) -> Result<(), StoreError> {
+    let postponed = conn
+        .prepare_cached(
+            "UPDATE invocations SET state = 0, due = ?3, attempt = attempt - 1, waiting = ?4
+             WHERE id = ?1 AND fence = ?2 AND state = 1",
+        )?
+        .execute((Id(held.id), held.fence, due.0, waiting))?;
+    if postponed == 1 { Ok(()) } else { Err(held.lost()) }
+}
+
 /// Queues a dead letter again; answers its service. The attempts so far move into `base`: the budget starts anew, the
 /// numbering goes on.
 pub(super) fn redrive(conn: &Connection, id: InvocationId, now: Timestamp) -> Result<String, StoreError> {
@@ -134,12 +150,12 @@ pub(super) fn abandon(
     };
     // What waits gets a record of its own, with the next number; for what runs it stands for the attempt.
     let waiting = buried(
-        "UPDATE invocations SET state = 3, due = NULL, finished = ?3, attempt = attempt + 1,
+        "UPDATE invocations SET state = 3, due = NULL, finished = ?3, waiting = NULL, attempt = attempt + 1,
              attempts = json_insert(attempts, '$[#]', json_set(?2, '$.number', base + attempt + 1))
          WHERE seq IN (SELECT seq FROM invocations WHERE service = ?1 AND state = 0 LIMIT ?4)",
     )?;
     let running = buried(
-        "UPDATE invocations SET state = 3, due = NULL, finished = ?3, fence = fence + 1,
+        "UPDATE invocations SET state = 3, due = NULL, finished = ?3, waiting = NULL, fence = fence + 1,
              attempts = json_insert(attempts, '$[#]', json_set(?2, '$.number', base + attempt))
          WHERE seq IN (SELECT seq FROM invocations WHERE service = ?1 AND state = 1 LIMIT ?4)",
     )?;

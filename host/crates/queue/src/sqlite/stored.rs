@@ -127,12 +127,14 @@ impl StoredLog {
 
 /// The columns that [`receipt`] reads.
 pub(super) const RECEIPT: &str =
-    "id, service, came_by, event, source, subject, origin, state, accepted, finished, due, attempts";
+    "id, service, came_by, event, source, subject, origin, state, accepted, finished, due, attempts, waiting";
 
 pub(super) fn receipt(row: &Row<'_>) -> rusqlite::Result<Receipt> {
     let number: i64 = row.get(7)?;
     let due: Option<i64> = row.get(10)?;
     let attempts: Vec<AttemptRecord> = column(row, 11, |text| serde_json::from_str(text))?;
+    let waiting: Option<String> = row.get(12)?;
+    let waiting = waiting.map(|_| column(row, 12, |text| serde_json::from_str(text))).transpose()?;
     Ok(Receipt {
         id: row.get::<_, Id>(0)?.0,
         service: column(row, 1, str::parse)?,
@@ -145,6 +147,7 @@ pub(super) fn receipt(row: &Row<'_>) -> rusqlite::Result<Receipt> {
         accepted: Timestamp(row.get(8)?),
         finished: row.get::<_, Option<i64>>(9)?.map(Timestamp),
         due: due.filter(|_| number == state::QUEUED).map(Timestamp),
+        waiting,
         attempts,
     })
 }

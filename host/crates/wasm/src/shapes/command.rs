@@ -66,10 +66,13 @@ async fn attempt_on(
 /// A command that ends badly says why on its last line: a status alone tells nobody what to do.
 fn with_last_words(failure: Failure, log: &LogSink) -> Failure {
     let last = log.last(LogStream::Stderr);
+    let last = last.map(|last| last.chars().take(LONGEST_WORDS).collect::<String>());
     match (failure, last) {
         (Failure::Function { message, permanent }, Some(last)) => {
-            let last: String = last.chars().take(LONGEST_WORDS).collect();
             Failure::Function { message: format!("{message}: {last}"), permanent }
+        }
+        (Failure::Declined { message }, Some(last)) => {
+            Failure::Declined { message: format!("{message}: {last}") }
         }
         (failure, _) => failure,
     }
