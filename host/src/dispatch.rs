@@ -16,7 +16,7 @@ use wicket_core::{
 };
 
 use crate::attempt::Scratch;
-use crate::node::{Node, REMOVED, Tried, created, service};
+use crate::node::{Node, REMOVED, Slot, Tried, created, service};
 
 /// How long a loop waits after the queue failed, before it asks again.
 const QUEUE_FAILED: Duration = Duration::from_secs(1);
@@ -73,12 +73,12 @@ async fn serve(node: Arc<Node>, service: ServiceName, stop: CancellationToken) {
             },
         };
         // A slot of the executor that most of its attempts run on; one that moves on waits for another's.
-        let Some(variant) = first_variant(&node, &service) else { continue };
+        let Some((deployment, variant)) = first_variant(&node, &service) else { continue };
         let slot = tokio::select! {
             () = stop.cancelled() => return,
-            slot = node.slots.of(variant).acquire_owned() => slot,
+            slot = node.slots.take(variant, &deployment.service) => slot,
         };
-        let (Ok(permit), Ok(slot)) = (permits, slot) else { return };
+        let (Ok(permit), Some(slot)) = (permits, slot) else { return };
         match node.queue.lease(&service, node.config.queue.lease.0).await {
             Ok(Some(lease)) => {
                 node.tasks.spawn(settle(node.clone(), lease, permit, (variant, slot)));
@@ -96,15 +96,14 @@ async fn serve(node: Arc<Node>, service: ServiceName, stop: CancellationToken) {
 }
 
 /// The variant that an invocation of this service runs first; none when it was removed just now.
-fn first_variant(node: &Node, service: &ServiceName) -> Option<Variant> {
-    node.catalog.table().deployments.get(service)?.service.variants().first().copied()
+fn first_variant(node: &Node, service: &ServiceName) -> Option<(Arc<Deployment>, Variant)> {
+    let deployment = node.catalog.table().deployments.get(service)?.clone();
+    let first = deployment.service.variants().first().copied()?;
+    Some((deployment, first))
 }
 
-/// A place on the executor of a variant.
-type Slot = (Variant, OwnedSemaphorePermit);
-
 /// Runs one leased attempt and settles it.
-async fn settle(node: Arc<Node>, lease: Lease, permit: OwnedSemaphorePermit, slot: Slot) {
+async fn settle(node: Arc<Node>, lease: Lease, permit: OwnedSemaphorePermit, slot: (Variant, Slot)) {
     let id = lease.invocation.id;
     let service = lease.invocation.service.clone();
     match attempt(&node, lease, slot).await {
@@ -119,7 +118,7 @@ async fn settle(node: Arc<Node>, lease: Lease, permit: OwnedSemaphorePermit, slo
     drop(permit);
 }
 
-async fn attempt(node: &Node, lease: Lease, slot: Slot) -> Result<(), QueueError> {
+async fn attempt(node: &Node, lease: Lease, slot: (Variant, Slot)) -> Result<(), QueueError> {
     let table = node.catalog.table();
     let Some(deployment) = table.deployments.get(&lease.invocation.service).cloned() else {
         let failure = Failure::Host { message: REMOVED.to_owned() };
@@ -158,7 +157,7 @@ async fn attempt(node: &Node, lease: Lease, slot: Slot) -> Result<(), QueueError
     let queue_us = u64::try_from(Timestamp::now().since(lease.due).as_micros()).unwrap_or(u64::MAX);
     let event = lease.invocation.event.clone();
     let run = async {
-        let _slot = on(node, variant, slot).await;
+        let _slot = on(node, variant, &deployment, slot).await;
         node.try_once(&deployment, variant, lease.invocation.clone(), lease.number, &scratch, None).await
     };
     let Tried { mut record, log, result } = tokio::select! {
@@ -234,13 +233,17 @@ async fn wait(
 }
 
 /// A slot of this variant's executor: the one that was taken, or another.
-async fn on(node: &Node, variant: Variant, (of, slot): Slot) -> Option<OwnedSemaphorePermit> {
+async fn on(
+    node: &Node,
+    variant: Variant,
+    deployment: &Deployment,
+    (of, slot): (Variant, Slot),
+) -> Option<Slot> {
     if of == variant {
         return Some(slot);
     }
     drop(slot);
-    // Nobody closes it.
-    node.slots.of(variant).acquire_owned().await.ok()
+    node.slots.take(variant, &deployment.service).await
 }
 
 type Done = (wicket_core::Reply, Vec<StagedObject>, Vec<Delivery>);
@@ -313,7 +316,9 @@ fn not_run(node: &Node, lease: &Lease, version: u32, failure: Failure) -> Settle
     let attempt = AttemptRecord {
         number: lease.number,
         version,
-        executor: first_variant(node, &lease.invocation.service).map_or("none", executor_of).to_owned(),
+        executor: first_variant(node, &lease.invocation.service)
+            .map_or("none", |(_, first)| executor_of(first))
+            .to_owned(),
         started: Timestamp::now(),
         queue_us: 0,
         usage: Usage::default(),

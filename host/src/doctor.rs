@@ -8,6 +8,8 @@ mod outside;
 mod storage;
 mod wasm;
 
+pub(crate) use cgroup::machine_memory;
+
 use std::path::Path;
 
 use serde::Serialize;

@@ -5,6 +5,7 @@ mod outside;
 mod placing;
 mod recorder;
 mod run;
+mod slots;
 mod try_once;
 
 use std::collections::{BTreeSet, HashMap};
@@ -13,7 +14,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wicket_buckets::LocalBuckets;
@@ -36,6 +36,7 @@ pub(crate) use outside::Outside;
 pub(crate) use placing::Placing;
 pub(crate) use recorder::Recorder;
 pub(crate) use run::{Posted, RunBody, RunError, RunReply};
+pub(crate) use slots::{Slot, Slots};
 pub(crate) use try_once::{Tried, created};
 
 /// All parts of a node. What they do on their own (listeners, dispatcher, housekeeping) is started by `app`.
@@ -79,25 +80,6 @@ pub(crate) struct Node {
     pub(crate) abandon: CancellationToken,
     /// Everything that was spawned.
     pub(crate) tasks: TaskTracker,
-}
-
-/// How many attempts an executor runs at once, over all services. Each has its own: one that is full slows no other.
-#[derive(Debug)]
-pub(crate) struct Slots {
-    pub(crate) wasm: Arc<Semaphore>,
-    pub(crate) docker: Arc<Semaphore>,
-    pub(crate) batch: Arc<Semaphore>,
-}
-
-impl Slots {
-    /// Those of a variant's executor.
-    pub(crate) fn of(&self, variant: Variant) -> Arc<Semaphore> {
-        match variant {
-            Variant::Wasm => self.wasm.clone(),
-            Variant::Docker => self.docker.clone(),
-            Variant::Batch => self.batch.clone(),
-        }
-    }
 }
 
 /// Where a node listens; also the file `host.json` in its data folder.

@@ -117,6 +117,8 @@ section! {
         socket: Option<PathBuf> = None,
         /// Containers at once, over all services.
         max_containers: u32 = 4,
+        /// Memory that all containers have together, by what their services ask for; none: that of the machine.
+        max_memory: Option<ByteSize> = None,
         /// How long a container that took too long may take to end, from SIGTERM to SIGKILL; at most 100s.
         stop_grace: Span = Span::secs(10),
         /// Networks that a service may have, besides none.
@@ -207,6 +209,12 @@ impl Field for SocketAddr {
 impl Field for Option<PathBuf> {
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         text(value, "a path").map(|path| Some(path.into()))
+    }
+}
+
+impl Field for Option<ByteSize> {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        ByteSize::read(value).map(Some)
     }
 }
 

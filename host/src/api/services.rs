@@ -161,6 +161,9 @@ async fn apply(
         return Err(ApiError::bad("own_endpoint", text)
             .help("its buckets are those of `minio.default`: by another name, no circle is seen"));
     }
+    if let Some(why) = node.never_runs(&service) {
+        return Err(ApiError::bad("cannot_run", format!("service `{name}` cannot run on this host: {why}")));
+    }
     let applied = node.catalog.apply(service, secrets, expected).await?;
     node.placing.forget(&name);
     node.end_old_joins(&name, &table).await?;

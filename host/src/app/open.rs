@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wicket_buckets::{Keys, LocalBuckets};
@@ -20,8 +19,8 @@ use wicket_wasm::{WasmConfig, WasmEngine, WasmExecutor};
 use super::data_dir::{DB_FILE, DataDir};
 use crate::auth::Credentials;
 use crate::catalog::{self, Catalog, Executors, TableCell};
-use crate::env;
 use crate::node::{Announcer, Node, Outside, Placing, Recorder, Running, Slots};
+use crate::{doctor, env};
 
 /// A node that is ready to be started.
 pub(super) struct Opened {
@@ -68,11 +67,7 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
         Catalog::open(table, store.clone(), buckets.clone(), executors).await.context("the catalog")?;
     let (recorder, recording) = Recorder::new(queue.clone());
     let node = Node {
-        slots: Slots {
-            wasm: Arc::new(Semaphore::new(config.wasm.max_instances as usize)),
-            docker: Arc::new(Semaphore::new(config.docker.max_containers as usize)),
-            batch: Arc::new(Semaphore::new(0)),
-        },
+        slots: Slots::new(&config.wasm, &config.docker, doctor::machine_memory()),
         config,
         store,
         queue,

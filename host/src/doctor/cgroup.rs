@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use wicket_config::ByteSize;
+
 use super::{Finding, Verdict};
 
 /// A host with some services and their instances.
@@ -22,6 +24,11 @@ pub(super) fn memory() -> Finding {
     }
     let means = "few functions fit at once, and compiling a large module may not: lower `wasm.max_instances`";
     Finding::new("memory", Verdict::Slower, found, means)
+}
+
+/// Memory of the machine; without end where it does not say.
+pub(crate) fn machine_memory() -> ByteSize {
+    ByteSize(meminfo("MemTotal:").unwrap_or(u64::MAX))
 }
 
 /// CPUs: the machine's, or the quota of the control group.

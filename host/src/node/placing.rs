@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use wicket_config::{ServiceName, Variant};
+use wicket_config::{Service, ServiceName, Variant};
 use wicket_core::{
     Asked, AttemptRecord, Deployment, Experience, Failure, Filter, Lack, Placed, Placement, Queue, Receipt,
     place,
@@ -120,7 +120,7 @@ impl Node {
             then: deployment.service.unavailable.then,
             size,
             attempts,
-            lacks: &|variant| self.lacks(deployment, variant),
+            lacks: &|variant| self.lacks(&deployment.service, variant),
         };
         let mut placed = place(&asked, experience)?;
         if variants.len() == 1 {
@@ -151,9 +151,18 @@ impl Node {
         }
     }
 
+    /// Why a service can never run on this host; none where one of its variants can.
+    pub(crate) fn never_runs(&self, service: &Service) -> Option<String> {
+        let needs = |variant: Variant| match self.lacks(service, variant) {
+            Some(Lack::Needs(what)) => Some(what),
+            Some(Lack::Away(_)) | None => None,
+        };
+        let all: Option<Vec<String>> = service.variants().into_iter().map(needs).collect();
+        all.map(|all| all.join("; "))
+    }
+
     /// What this host lacks for a variant of a service.
-    fn lacks(&self, deployment: &Deployment, variant: Variant) -> Option<Lack> {
-        let service = &deployment.service;
+    fn lacks(&self, service: &Service, variant: Variant) -> Option<Lack> {
         if self.executor(variant).is_none() {
             let text = "this host is not set up for AWS Batch (`[batch]` in wicket.toml)".to_owned();
             return Some(Lack::Needs(text));
@@ -168,9 +177,18 @@ impl Node {
             }
             let (asked, most) = (service.limits.memory, self.config.wasm.max_memory);
             if asked.0 > most.0 {
-                let text = format!("it needs {asked} of memory, and a wasm instance has at most {most} here");
+                let text = format!("it needs {asked} of memory, and a wasm instance has at most {most} here (`wasm.max_memory`)");
                 return Some(Lack::Needs(text));
             }
+        }
+        let most = self.slots.memory();
+        if let (Variant::Docker, Some(container)) = (variant, &service.container)
+            && container.memory.0 > most.0
+        {
+            let asked = container.memory;
+            return Some(Lack::Needs(format!(
+                "it needs {asked} of memory, and containers have {most} together here (`docker.max_memory`)"
+            )));
         }
         let away = self.placing.away();
         let away = away.get(&(service.name.clone(), variant)).filter(|away| away.until > Instant::now())?;

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use futures::StreamExt;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::OwnedSemaphorePermit;
-use wicket_config::{ByteSize, ProviderId, ServiceName, Span, Variant};
+use wicket_config::{ByteSize, ProviderId, Service, ServiceName, Span, Variant};
 use wicket_core::{
     AttemptRecord, ByteStream, Data, Deployment, Event, EventId, Failure, Invocation, InvocationId, Limit,
     Log, ObjectRef, Receipt, Reply, State, Timestamp, Trigger, Usage, chain, executor_of, kinds, moves_on,
 };
 use wicket_store::{Announce, Publish};
 
-use super::{Node, Tried, created};
+use super::{Node, Slot, Tried, created};
 use crate::attempt::{Answer, Collected, Scratch};
 
 /// Bodies up to this size travel in the event; larger ones wait in a file.
@@ -122,7 +121,9 @@ impl Node {
         let Some(first) = deployment.service.variants().first().copied() else {
             return Err(RunError::Unknown(name.clone()));
         };
-        let Some(mut slot) = self.slot(first).await else { return Err(self.full(deployment, first)) };
+        let Some(mut slot) = self.slot(first, &deployment.service).await else {
+            return Err(self.full(deployment, first));
+        };
 
         let scratch = Scratch::make(&self.work, "run").map_err(RunError::Scratch)?;
         let accepted = Timestamp::now();
@@ -153,7 +154,7 @@ impl Node {
         };
         if placed.variant != first {
             drop(slot);
-            slot = match self.slot(placed.variant).await {
+            slot = match self.slot(placed.variant, &deployment.service).await {
                 Some(slot) => slot,
                 None => return Err(self.full(deployment, placed.variant)),
             };
@@ -185,7 +186,7 @@ impl Node {
             let Some(next) = next.filter(|next| next.variant != variant) else { break tried };
             drop(slot);
             // Who waits is told how far it came, not kept for ever.
-            slot = match self.slot(next.variant).await {
+            slot = match self.slot(next.variant, &deployment.service).await {
                 Some(slot) => slot,
                 None => break tried,
             };
@@ -212,25 +213,16 @@ impl Node {
     }
 
     /// A slot of a variant's executor, if one comes free in time.
-    async fn slot(&self, variant: Variant) -> Option<OwnedSemaphorePermit> {
+    async fn slot(&self, variant: Variant, service: &Service) -> Option<Slot> {
         let wait = self.config.http.permit_timeout;
-        tokio::time::timeout(wait.0, self.slots.of(variant).acquire_owned()).await.ok()?.ok()
+        tokio::time::timeout(wait.0, self.slots.take(variant, service)).await.ok()?
     }
 
     /// Records that none came free.
     fn full(&self, deployment: &Deployment, variant: Variant) -> RunError {
-        let message = none_ended(self.most(variant), self.config.http.permit_timeout);
+        let message = none_ended(self.slots.most(variant), self.config.http.permit_timeout);
         let id = self.refuse(deployment, Limit::Concurrency, message);
         RunError::Full(executor_of(variant), id)
-    }
-
-    /// How many attempts a variant's executor runs at once.
-    fn most(&self, variant: Variant) -> u32 {
-        match variant {
-            Variant::Wasm => self.config.wasm.max_instances,
-            Variant::Docker => self.config.docker.max_containers,
-            Variant::Batch => 0,
-        }
     }
 
     fn too_large(&self, deployment: &Deployment) -> RunError {
