@@ -177,7 +177,9 @@ impl Node {
             }
             let (asked, most) = (service.limits.memory, self.config.wasm.max_memory);
             if asked.0 > most.0 {
-                let text = format!("it needs {asked} of memory, and a wasm instance has at most {most} here (`wasm.max_memory`)");
+                let text = format!(
+                    "it needs {asked} of memory, and a wasm instance has at most {most} here (`wasm.max_memory`)"
+                );
                 return Some(Lack::Needs(text));
             }
         }

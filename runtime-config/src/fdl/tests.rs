@@ -124,7 +124,7 @@ fn what_is_wrong_with_a_container_is_told_with_its_place() {
   - n: { name: b, image: x, container: { network: lan, user: ada, gpus: 0, cpu: fast } }
   - n: { name: c, wasm: c.wasm, container: { pids: 7 }, execution: container }
   - n: { name: d, image: x, http: { path: /d }, execution: wasm }
-  - n: { name: e, image: x, execution: batch, enable_gpu: perhaps }
+  - n: { name: e, image: x, execution: lambda, enable_gpu: perhaps }
 ";
     let refusal = read(text, "w.yaml").unwrap_err().to_string();
     insta::assert_snapshot!(refusal);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wicket_config::{ByteSize, Then, Variant};
+use wicket_config::{Then, Variant};
 
 use crate::experience::{Advice, Experience};
 use crate::{AttemptRecord, Failure, Limit};
@@ -110,9 +110,21 @@ impl fmt::Display for Why {
             Self::Needs { message } | Self::Away { message } => f.write_str(message),
             Self::Ended { attempt } => write!(f, "attempt {attempt} could not go on there"),
             Self::Record { bound } => {
-                write!(f, "inputs of more than {} ended at a limit there", ByteSize(*bound))
+                write!(f, "inputs of more than {} ended at a limit there", about(*bound))
             }
         }
+    }
+}
+
+/// A size that nobody wrote, to two or three digits.
+fn about(bytes: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) if bytes < unit * 10 => {
+            format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit)
+        }
+        Some((unit, name)) => format!("{} {name}", bytes / unit),
+        None => format!("{bytes} bytes"),
     }
 }
 
@@ -235,6 +247,14 @@ mod tests {
     }
 
     #[test]
+    fn sizes_are_told_to_few_digits() {
+        assert_eq!(
+            [0, 999, 1000, 1_414_213, 12_345_678, 9_999_999_999].map(about).join(", "),
+            "0 bytes, 999 bytes, 1.0 kB, 1.4 MB, 12 MB, 9.9 GB"
+        );
+    }
+
+    #[test]
     fn an_invocation_moves_on_where_it_could_not_go_on() {
         let both = &ALL[..2];
         let on = |attempts: &[AttemptRecord]| on(&asked(both, attempts, &nothing));
@@ -283,7 +303,7 @@ mod tests {
         assert_eq!(placed.variant, Variant::Docker);
         assert_eq!(
             placed.placement.passed[0].why.to_string(),
-            "inputs of more than 500 B ended at a limit there"
+            "inputs of more than 500 bytes ended at a limit there"
         );
         let small = Asked { size: Some(100), ..question };
         assert_eq!(place(&small, &mut experience).unwrap().variant, Variant::Wasm);

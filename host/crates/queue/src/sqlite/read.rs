@@ -60,7 +60,7 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<Receipt>, S
         let mut found = if packed::is_pack(row)? { packed::unpack(row)? } else { vec![receipt(row)?] };
         found.reverse();
         // The page before ended here, or inside of this pack.
-        if row.get::<_, i64>(12)? == before {
+        if row.get::<_, i64>(13)? == before {
             let last = found.iter().position(|receipt| Some(receipt.id) == filter.before);
             found.drain(..=last.unwrap_or(found.len() - 1));
         }
