@@ -100,7 +100,7 @@ async fn the_record_of_a_size_decides_where_the_next_one_runs_and_can_say_why() 
     assert_eq!(ways(&third), [("docker", None)], "{third}");
     let asked = host.wicket(&["explain", "box/in/no-such", "--size", "2500000"]).stdout;
     assert!(asked.contains("would run on docker") && asked.contains("ended at a limit there"), "{asked}");
-    let asked = host.wicket(&["explain", "box/in/no-such", "--size", "1kB"]).stdout;
+    let asked = host.wicket(&["explain", "box/in/no-such", "--size", "1KB"]).stdout;
     assert!(asked.contains("would run on wasm"), "{asked}");
     // Another version may take more.
     swelling_again(&host).await;
@@ -114,22 +114,6 @@ async fn swelling_again(host: &TestHost) {
     service["limits"]["memory"] = "128MiB".into();
     let changed = host.admin(Method::PUT, "/system/services", service.to_string()).await;
     assert_eq!(changed.status, StatusCode::NO_CONTENT, "{}", changed.text());
-}
-
-#[tokio::test]
-async fn a_module_may_decline_what_it_does_not_take() {
-    let engine = Engine::find().await;
-    let host = engine.host();
-    let fields = json!({
-        "image": IMAGE, "script": "echo other > $TMP_OUTPUT_DIR/by", "container": {"pull": "never"},
-        "retry": {"attempts": 1}, "args": ["69"],
-    });
-    let token = crate::api::deploy(&host, "picky", "exit", fields).await;
-    let (status, answer, receipt) = run(&host, "picky", &token, "").await;
-    assert_eq!((status, answer.as_slice()), (StatusCode::OK, &b"other\n"[..]), "{receipt}");
-    assert_eq!(receipt["attempts"][0]["failure"]["kind"], "declined", "{receipt}");
-    assert_eq!(receipt["attempts"][1]["executor"], "docker", "{receipt}");
-    clean(&engine, &host).await;
 }
 
 #[tokio::test]
