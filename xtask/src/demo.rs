@@ -1,9 +1,11 @@
-//! The demo: from a folder of photographs to its contact sheet on the web.
+//! The demo: from a folder of photographs to its contact sheet on the web, and from videos to their animated previews.
 
 mod gallery;
 mod host;
 mod photos;
+mod slides;
 mod table;
+mod video;
 mod watch;
 
 use std::fs::{self, File, TryLockError};
@@ -55,7 +57,8 @@ pub(crate) fn demo(options: &Options) -> anyhow::Result<()> {
             build,
         )?,
     };
-    let mut host = Host::start(&program, &dir)?;
+    let engine = video::engine();
+    let mut host = Host::start(&program, &dir, engine.as_ref().map(|engine| engine.socket.as_path()))?;
     say::line(&format!("==> a host with an empty folder: HTTP on {}, S3 on {}", host.http, host.s3));
     let workflow = dir.join("photos.yaml");
     fs::write(&workflow, WORKFLOW).with_context(|| format!("cannot write {}", workflow.display()))?;
@@ -74,8 +77,9 @@ pub(crate) fn demo(options: &Options) -> anyhow::Result<()> {
     say::line("==> what it cost, from the receipts");
     say::line(&table::table(&receipts, &STAGES));
     broken(&host, &folders, &dir)?;
-    say::line(&format!("\nThe contact sheets, {:.0} s after the start:", start.elapsed().as_secs_f64()));
-    for file in &saved {
+    let made = video::shown_on(&host, engine.as_ref(), &dir)?;
+    say::line(&format!("\nWhat was made, {:.0} s after the start:", start.elapsed().as_secs_f64()));
+    for file in saved.iter().chain(&made) {
         say::out(&file.display().to_string());
     }
     if options.keep {

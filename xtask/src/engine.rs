@@ -1,6 +1,8 @@
 //! The container engine of the stories: this machine's own where one answers, else a `dockerd` of Debian's, unpacked
 //! into the cache folder and run in folders of its own. Nothing is installed, and no network of the system's changes.
 
+pub(crate) mod http;
+
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::net::UnixStream;
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::{apt, run, say};
+use crate::{apt, image, run, say};
 
 /// How long it may take to answer.
 const START: Duration = Duration::from_secs(60);
@@ -20,6 +22,8 @@ const PACKAGES: [&str; 4] = ["docker.io", "containerd", "runc", "libdevmapper1.0
 /// An engine that answers. One that was started ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Engine {
+    /// Where it answers.
+    pub(crate) socket: PathBuf,
     started: Option<(Child, tempfile::TempDir)>,
 }
 
@@ -28,27 +32,33 @@ fn told() -> PathBuf {
     run::root().join("target/engine")
 }
 
-/// Makes sure that there is an engine, and an image for the stories.
+/// This machine's own engine, or one that is started (which only root can).
+pub(crate) fn find() -> anyhow::Result<Engine> {
+    let own = own_socket();
+    let Err(error) = UnixStream::connect(&own) else {
+        return Ok(Engine { socket: own, started: None });
+    };
+    if rustix::process::geteuid().is_root() {
+        let (socket, child, data) = start()?;
+        return Ok(Engine { socket, started: Some((child, data)) });
+    }
+    bail!(
+        "no container engine answers at {} ({error}), and only root can start one: install one (Debian: `apt-get install \
+         docker.io`) and let your user reach it, or run this as root",
+        own.display()
+    )
+}
+
+/// Makes sure that there is an engine, and the images of the stories.
 pub(crate) fn ready() -> anyhow::Result<Engine> {
     let folder = told();
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    image(&folder.join("image.tar"))?;
-    let own = own_socket();
-    let (socket, started) = match UnixStream::connect(&own) {
-        Ok(_) => (own, None),
-        Err(_) if rustix::process::geteuid().is_root() => {
-            let (socket, child, data) = start()?;
-            (socket, Some((child, data)))
-        }
-        Err(_) => bail!(
-            "no container engine answers at {}, and only root can start one: install one (Debian: `apt-get install docker.io`) \
-             and let your user reach it, or run this as root",
-            own.display()
-        ),
-    };
-    fs::write(folder.join("socket"), socket.display().to_string())?;
-    say::line(&format!("    a container engine answers at {}", socket.display()));
-    Ok(Engine { started })
+    image::of_the_stories(&folder.join("image.tar"))?;
+    let engine = find()?;
+    image::make(image::Image::Ffmpeg, &engine.socket)?;
+    fs::write(folder.join("socket"), engine.socket.display().to_string())?;
+    say::line(&format!("    a container engine answers at {}", engine.socket.display()));
+    Ok(engine)
 }
 
 /// Keeps one until somebody presses Ctrl-C, or ends the input.
@@ -61,7 +71,8 @@ pub(crate) fn keep() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn own_socket() -> PathBuf {
+/// Where this machine's own engine answers, if it does.
+pub(crate) fn own_socket() -> PathBuf {
     let named =
         run::variable("DOCKER_HOST").and_then(|host| Some(PathBuf::from(host.strip_prefix("unix://")?)));
     named.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock"))
@@ -120,7 +131,7 @@ fn unpacked() -> anyhow::Result<PathBuf> {
         }
         fs::write(tools.join("ready"), "").context("cannot write to the cache folder")
     })
-    .context("the stories of containers need an engine: install one (Debian: `apt-get install docker.io`)")?;
+    .context("containers need an engine: install one (Debian: `apt-get install docker.io`)")?;
     Ok(tools)
 }
 
@@ -138,39 +149,13 @@ fn libraries(tools: &Path) -> anyhow::Result<OsString> {
     std::env::join_paths(all).context("a path has a colon in it")
 }
 
-/// A root file system of one static program with links for all its tools.
-fn image(tar: &Path) -> anyhow::Result<()> {
-    if tar.exists() {
-        return Ok(());
-    }
-    let work = tempfile::tempdir().context("cannot make a folder")?;
-    let (package, root) = (work.path().join("package"), work.path().join("root"));
-    let deb = apt::fetch("busybox-static", &run::cache()?.join("debs"));
-    apt::unpack(
-        &deb.context("the stories of containers need busybox (Debian: busybox-static)")?,
-        None,
-        &package,
-    )?;
-    for folder in ["bin", "tmp", "etc", "proc", "sys", "dev", "wicket"] {
-        fs::create_dir_all(root.join(folder))?;
-    }
-    fs::set_permissions(root.join("tmp"), std::os::unix::fs::PermissionsExt::from_mode(0o1777))?;
-    let found = ["bin/busybox", "usr/bin/busybox"].map(|path| package.join(path));
-    let busybox = found.iter().find(|path| path.exists()).context("the package has no busybox")?;
-    fs::copy(busybox, root.join("bin/busybox"))?;
-    let tools = run::answer(Command::new(busybox).arg("--list"))?;
-    for tool in tools.lines().filter(|tool| *tool != "busybox") {
-        std::os::unix::fs::symlink("busybox", root.join("bin").join(tool))?;
-    }
-    let beside = tar.with_extension("new");
-    run::run(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&beside).arg("."))?;
-    fs::rename(&beside, tar).with_context(|| format!("cannot write {}", tar.display()))
-}
-
 impl Drop for Engine {
     fn drop(&mut self) {
         let Some((mut child, _data)) = self.started.take() else { return };
-        let _no_socket_any_more = fs::remove_file(told().join("socket"));
+        // The demo's engine was not told to the stories, and they may have one of their own.
+        if fs::read_to_string(told().join("socket")).is_ok_and(|told| Path::new(&told) == self.socket) {
+            let _no_socket_any_more = fs::remove_file(told().join("socket"));
+        }
         // It ends its containers and its containerd.
         let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
         if let Some(pid) = pid {

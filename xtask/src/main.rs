@@ -4,6 +4,7 @@ mod apt;
 mod demo;
 mod engine;
 mod guests;
+mod image;
 mod python;
 mod run;
 mod say;
@@ -31,7 +32,13 @@ enum Command {
     Tools,
     /// Starts a container engine for the stories, and keeps it (Linux; root, where none of this machine's answers).
     Engine,
-    /// From an upload to its result: photographs to thumbnails to a contact sheet, served by HTTP.
+    /// Makes an image that functions run in, without a registry, on this machine's container engine.
+    Image {
+        /// Which.
+        name: image::Image,
+    },
+    /// From an upload to its result: photographs to thumbnails to a contact sheet, served by HTTP; videos to
+    /// sheets and animated previews.
     Demo(demo::Options),
     /// Everything: guests, S3 clients, a container engine, the functions' own tests, the workspace, doc tests.
     Test(test::Options),
@@ -53,6 +60,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Guests(options) => guests::build(&options),
         Command::Tools => tools::ready(),
         Command::Engine => engine::keep(),
+        Command::Image { name } => image::on_own_engine(name),
         Command::Demo(options) => demo::demo(&options),
         Command::Test(options) => test::test(&options),
     }

@@ -115,6 +115,11 @@ pub(crate) fn pause(moment: Duration) {
     let _times_out = never.recv_timeout(moment);
 }
 
+/// Text as a part of a URL's query.
+pub(crate) fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
 fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let mut shown = program.file_name().unwrap_or(command.get_program()).to_string_lossy().into_owned();

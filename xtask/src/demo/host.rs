@@ -37,12 +37,15 @@ struct Addresses {
 }
 
 impl Host {
-    /// Starts one in a folder: `data` below it is its data folder, `host.log` its log.
-    pub(super) fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
+    /// Starts one in a folder: `data` below it is its data folder, `host.log` its log. It
+    /// runs containers on the engine at a socket.
+    pub(super) fn start(program: &Path, folder: &Path, engine: Option<&Path>) -> anyhow::Result<Self> {
         let (data, log) = (folder.join("data"), folder.join("host.log"));
         // The defaults, whatever the user has configured for a host of their own.
         let config = folder.join("wicket.toml");
-        fs::write(&config, "").with_context(|| format!("cannot write {}", config.display()))?;
+        let docker = engine.map(|socket| format!("[docker]\nsocket = {:?}\n", socket.display().to_string()));
+        fs::write(&config, docker.unwrap_or_default())
+            .with_context(|| format!("cannot write {}", config.display()))?;
         let stderr = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = plain(program);
         command.args([

@@ -184,7 +184,7 @@ fn named(files: Vec<PathBuf>) -> BTreeMap<String, PathBuf> {
 }
 
 /// All files of a folder and of those inside it. Links are not followed: they may lead in a circle.
-fn files_below(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn files_below(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut dirs = vec![dir.to_owned()];
     while let Some(dir) = dirs.pop() {

@@ -135,15 +135,18 @@ fn is_in(subject: &str, folder: &Folder) -> bool {
 }
 
 /// How far it is.
-struct Progress<T> {
+pub(super) struct Progress<T> {
     /// Grows.
-    seen: usize,
+    pub(super) seen: usize,
     /// What was waited for.
-    done: Option<T>,
+    pub(super) done: Option<T>,
 }
 
 /// Looks until it is done; not longer than [`PATIENCE`] without progress.
-fn waited<T>(host: &Host, mut look: impl FnMut() -> anyhow::Result<Progress<T>>) -> anyhow::Result<T> {
+pub(super) fn waited<T>(
+    host: &Host,
+    mut look: impl FnMut() -> anyhow::Result<Progress<T>>,
+) -> anyhow::Result<T> {
     let (mut seen, mut since) = (0, Instant::now());
     loop {
         let progress = look()?;

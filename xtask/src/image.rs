@@ -1,0 +1,146 @@
+//! Images without a registry: a root file system of a few static programs, handed to the engine as a tar.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use sha2::{Digest as _, Sha256};
+
+use crate::engine::http;
+use crate::python::{Python, Wheel};
+use crate::{apt, engine, run, say};
+
+/// An image that functions run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Image {
+    /// wicketgate/ffmpeg:7: ffmpeg, a shell and its tools; what `functions/split` runs in.
+    Ffmpeg,
+}
+
+/// What `functions/video.yaml` names.
+const FFMPEG: (&str, &str) = ("wicketgate/ffmpeg", "7");
+/// ffmpeg 7.0.2, linked statically, is in a package of Python.
+const PIN: &str = "imageio-ffmpeg==0.6.0 \
+                   --hash=sha256:c7e46fcec401dd990405049d2e2f475e2b397779df2519b544b8aab515195282 \
+                   --hash=sha256:1d47bebd83d2c5fc770720d211855f208af8a596c82d17730aa51e815cdee6dc\n";
+/// The label that tells what an image was made of.
+const LABEL: &str = "dev.wicketgate.recipe";
+
+/// Makes an image on this machine's own engine.
+pub(crate) fn on_own_engine(image: Image) -> anyhow::Result<()> {
+    let socket = engine::own_socket();
+    make(image, &socket).with_context(|| {
+        format!(
+            "the image goes into the container engine at {} (DOCKER_HOST names another): is it installed (Debian: \
+             `apt-get install docker.io`), and may you reach it?",
+            socket.display()
+        )
+    })
+}
+
+/// Makes an image on the engine at a socket, unless it is there.
+pub(crate) fn make(image: Image, socket: &Path) -> anyhow::Result<()> {
+    let Image::Ffmpeg = image;
+    let (name, tag) = FFMPEG;
+    let recipe = hex::encode(&Sha256::digest(PIN)[..8]);
+    let (status, about) = http::ask(socket, "GET", &format!("/images/{name}:{tag}/json"), None)?;
+    if status == 200 {
+        let about: serde_json::Value =
+            serde_json::from_slice(&about).context("the engine answers no JSON")?;
+        if about["Config"]["Labels"][LABEL] == recipe.as_str() {
+            say::line(&format!("    the image {name}:{tag} is there"));
+            return Ok(());
+        }
+    }
+    let tar = run::cache()?.join("images").join(format!("ffmpeg-{recipe}.tar"));
+    if !tar.exists() {
+        say::step(
+            "the image: fetching ffmpeg from PyPI (29 MB) and busybox from Debian (1 MB), once",
+            || ffmpeg(&tar),
+        )?;
+    }
+    say::step(&format!("the image {name}:{tag}, on the engine at {}", socket.display()), || {
+        let change = run::encoded(&format!("LABEL {LABEL}={recipe}"));
+        let path = format!("/images/create?fromSrc=-&repo={}&tag={tag}&changes={change}", run::encoded(name));
+        let (status, said) = http::ask(socket, "POST", &path, Some(&tar))?;
+        let said = String::from_utf8_lossy(&said);
+        // What goes wrong on the way is told in an answer that began well.
+        if status != 200 || said.contains("\"errorDetail\"") {
+            bail!("the engine does not take the image ({status}): {}", said.trim());
+        }
+        Ok(())
+    })
+}
+
+/// ffmpeg's root file system, as a tar.
+fn ffmpeg(tar: &Path) -> anyhow::Result<()> {
+    let platform = match std::env::consts::ARCH {
+        "x86_64" => "manylinux2014_x86_64",
+        "aarch64" => "manylinux2014_aarch64",
+        other => bail!("there is no ffmpeg for {other} in that package"),
+    };
+    let work = tempfile::tempdir().context("cannot make a folder")?;
+    let at = |name: &str| work.path().join(name);
+    fs::write(at("requirements.txt"), PIN)?;
+    let wheel = Wheel { python: "3.11", abi: "cp311", platform };
+    Python::find(6)?.download(&at("requirements.txt"), &wheel, &at("wheels"))?;
+    let wheel = at("wheels").read_dir()?.next().context("pip left no wheel")??.path();
+    run::quietly(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel).arg(at("unpacked")))?;
+    let binaries = at("unpacked/imageio_ffmpeg/binaries");
+    let found = binaries.read_dir()?.flatten().map(|entry| entry.path());
+    let is_it =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ffmpeg-"));
+    let program = found.into_iter().find(is_it).context("the package has no ffmpeg where it was expected")?;
+    let root = at("root");
+    busybox(&root)?;
+    let ffmpeg = root.join("bin/ffmpeg");
+    fs::copy(program, &ffmpeg)?;
+    fs::set_permissions(&ffmpeg, PermissionsExt::from_mode(0o755))?;
+    packed(&root, tar)
+}
+
+/// The image of the stories, as a tar: one static program with links for all its tools.
+pub(crate) fn of_the_stories(tar: &Path) -> anyhow::Result<()> {
+    if tar.exists() {
+        return Ok(());
+    }
+    let work = tempfile::tempdir().context("cannot make a folder")?;
+    let root = work.path().join("root");
+    busybox(&root).context("the stories of containers need it")?;
+    packed(&root, tar)
+}
+
+/// A root file system of a shell and its tools.
+fn busybox(root: &Path) -> anyhow::Result<()> {
+    let package = tempfile::tempdir().context("cannot make a folder")?;
+    let deb = apt::fetch("busybox-static", &run::cache()?.join("debs"));
+    apt::unpack(&deb.context("cannot get busybox (Debian: busybox-static)")?, None, package.path())?;
+    for folder in ["bin", "tmp", "etc", "proc", "sys", "dev", "wicket"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    fs::set_permissions(root.join("tmp"), PermissionsExt::from_mode(0o1777))?;
+    let found = ["bin/busybox", "usr/bin/busybox"].map(|path| package.path().join(path));
+    let busybox = found.iter().find(|path| path.exists()).context("the package has no busybox")?;
+    fs::copy(busybox, root.join("bin/busybox"))?;
+    let tools = run::answer(Command::new(busybox).arg("--list"))?;
+    for tool in tools.lines().filter(|tool| *tool != "busybox") {
+        symlink("busybox", root.join("bin").join(tool))?;
+    }
+    Ok(())
+}
+
+fn packed(root: &Path, tar: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(tar.parent().context("a file lies in a folder")?)?;
+    let beside = tar.with_extension("new");
+    let mut packer = Command::new("tar");
+    packer
+        .args(["--owner=0", "--group=0", "--numeric-owner", "-C"])
+        .arg(root)
+        .arg("-cf")
+        .arg(&beside)
+        .arg(".");
+    run::run(&mut packer)?;
+    fs::rename(&beside, tar).with_context(|| format!("cannot write {}", tar.display()))
+}
