@@ -14,5 +14,6 @@ mod lifecycle;
 mod malformed;
 mod outside;
 mod swap;
+mod video;
 mod wasi03;
 mod workflow;

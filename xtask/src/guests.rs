@@ -21,6 +21,21 @@ pub(crate) struct Options {
 /// Folders with guests.
 const WORKSPACES: [&str; 2] = ["functions", "tests/guests"];
 
+/// A command that is built for preview 1.
+struct Preview1 {
+    workspace: &'static str,
+    package: &'static str,
+    program: &'static str,
+    /// Behind its name; none where there is no other build of it.
+    suffix: &'static str,
+}
+
+/// `split` says by its exit status what it declines, and a command of WASI 0.2 has the statuses 0 and 1 only.
+const PREVIEW1: [Preview1; 2] = [
+    Preview1 { workspace: "tests/guests", package: "commands", program: "echo", suffix: "-p1" },
+    Preview1 { workspace: "functions", package: "split", program: "split", suffix: "" },
+];
+
 /// Builds all guests.
 pub(crate) fn build(options: &Options) -> anyhow::Result<()> {
     let toolchain = Toolchain::ready()?;
@@ -33,29 +48,24 @@ pub(crate) fn build(options: &Options) -> anyhow::Result<()> {
     fs::create_dir_all(&into).with_context(|| format!("cannot make {}", into.display()))?;
     let (mut all, mut new) = (0, 0);
     for workspace in WORKSPACES {
-        let dir = run::root().join(workspace);
-        let mut cargo = toolchain.cargo(&dir);
-        cargo.args(["build", "--release", "--locked", "--target", "wasm32-wasip2"]);
+        let mut cargo = toolchain.cargo(&run::root().join(workspace));
+        cargo.args(["build", "--release", "--locked", "--target", "wasm32-wasip2", "--workspace"]);
+        let others = PREVIEW1.iter().filter(|one| one.workspace == workspace && one.suffix.is_empty());
+        for one in others {
+            cargo.args(["--exclude", one.package]);
+        }
         for module in modules(&mut cargo)? {
             all += 1;
             new += usize::from(publish(&module, &into, "")?);
         }
     }
-    let mut cargo = toolchain.cargo(&run::root().join("tests/guests"));
-    cargo.args([
-        "build",
-        "--release",
-        "--locked",
-        "--target",
-        "wasm32-wasip1",
-        "-p",
-        "commands",
-        "--bin",
-        "echo",
-    ]);
-    for module in modules(&mut cargo)? {
-        all += 1;
-        new += usize::from(publish(&module, &into, "-p1")?);
+    for one in PREVIEW1 {
+        let mut cargo = toolchain.cargo(&run::root().join(one.workspace));
+        cargo.args(["build", "--release", "--locked", "--target", "wasm32-wasip1"]);
+        for module in modules(cargo.args(["-p", one.package, "--bin", one.program]))? {
+            all += 1;
+            new += usize::from(publish(&module, &into, one.suffix)?);
+        }
     }
     let took = start.elapsed().as_secs_f64();
     say::line(&format!("guests: {all} in {}, {new} of them new, {took:.1} s", into.display()));

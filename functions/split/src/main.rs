@@ -4,7 +4,8 @@
 //! environment variables (see [`Options`]).
 //!
 //! Exit status: 0 all done, 1 bad options or no input, 2 a video that cannot be read, 69 a video that is none of this
-//! variant's, so that the next variant of a service takes it.
+//! variant's, so that the next variant of a service takes it. (It is built for wasm32-wasip1: in WASI 0.2 a command that
+//! fails has status 1, whatever it says.)
 
 mod avi;
 mod gif;
