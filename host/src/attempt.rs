@@ -31,9 +31,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Most are empty: then this is one system call. A deep tree of a command is small beside its run.
+        // Most are empty: then this is one system call.
         if std::fs::remove_dir(&self.path).is_err()
-            && let Err(error) = std::fs::remove_dir_all(&self.path)
+            && let Err(error) = wicket_workspace::remove_tree(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "scratch folder could not be removed");
         }

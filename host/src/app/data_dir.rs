@@ -90,7 +90,8 @@ impl DataDir {
     pub(crate) fn fresh_work(&self) -> anyhow::Result<PathBuf> {
         let work = self.path.join("work");
         if work.exists() {
-            std::fs::remove_dir_all(&work).with_context(|| format!("cannot empty {}", work.display()))?;
+            wicket_workspace::remove_tree(&work)
+                .with_context(|| format!("cannot empty {}", work.display()))?;
         }
         std::fs::DirBuilder::new().mode(0o700).create(&work)?;
         Ok(work)

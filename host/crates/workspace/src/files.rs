@@ -175,11 +175,15 @@ fn walk(dir: &Path, below: &str, depth: usize, made: &mut Vec<Made>) -> io::Resu
     Ok(())
 }
 
-/// Bytes on disk below a folder: how much a running function has written so far.
+/// Bytes on disk below a folder: how much a running function has written so far. Folders that are nested deeper than
+/// an output may have them count as no end of bytes: nobody would look into them.
 pub fn disk_use(dir: &Path) -> u64 {
     let mut total = unlinked(dir);
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
+    let mut folders = vec![(dir.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        if depth > DEEPEST {
+            return u64::MAX;
+        }
         let Ok(entries) = std::fs::read_dir(folder) else { continue };
         for entry in entries.flatten() {
             // Gone meanwhile: it takes no room.
@@ -187,7 +191,7 @@ pub fn disk_use(dir: &Path) -> u64 {
             // An empty file takes room too.
             total = total.saturating_add(data.blocks().saturating_mul(512)).saturating_add(512);
             if data.is_dir() {
-                folders.push(entry.path());
+                folders.push((entry.path(), depth + 1));
             }
         }
     }

@@ -5,11 +5,12 @@
 //! from a mount.
 //!
 //! Read in this order: [`Workspace`], `files` (objects into files, files into outputs), `environment` (the variables),
-//! [`notification`] (an event as the bytes that a function reads).
+//! [`notification`] (an event as the bytes that a function reads), [`remove_tree`] (none of it stays).
 
 mod environment;
 mod files;
 pub mod notification;
+mod remove;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use wicket_core::{Attempt, Event, Failure, ObjectRef};
 
 pub use environment::Places;
 pub use files::{LOOK, disk_use};
+pub use remove::remove_tree;
 
 /// Counts what goes through a workspace, and says when it is too much.
 pub trait Account: Send + Sync {
