@@ -12,6 +12,11 @@ use crate::{Setup, TestHost};
 /// The image of the stories: one static program with the names of all its tools.
 pub const IMAGE: &str = "wicketgate-stories:1";
 
+/// The root file system of [`IMAGE`], as a tar.
+pub fn image() -> PathBuf {
+    crate::host::root().join("target/engine/image.tar")
+}
+
 /// An engine.
 #[derive(Debug)]
 pub struct Engine {
@@ -35,11 +40,16 @@ impl Engine {
             socket.exists(),
             "no container engine was set up for the stories: `cargo xtask test` does it, or run `cargo xtask engine`"
         );
+        Self::at(socket).await
+    }
+
+    /// That of a socket, with [`IMAGE`] in it.
+    pub(crate) async fn at(socket: PathBuf) -> Self {
         let docker = Docker::connect_with_unix(&socket.to_string_lossy(), 60, bollard::API_DEFAULT_VERSION);
         let docker = docker.expect("the socket is there").negotiate_version().await;
         let docker = docker.unwrap_or_else(|error| panic!("{} does not answer: {error}", socket.display()));
         if docker.inspect_image(IMAGE).await.is_err() {
-            let root = std::fs::read(folder.join("image.tar")).expect("it was set up");
+            let root = std::fs::read(image()).expect("it was set up");
             let (name, tag) = IMAGE.split_once(':').expect("a tag");
             let options = CreateImageOptionsBuilder::default().from_src("-").repo(name).tag(tag).build();
             let body = bollard::body_full(root.into());

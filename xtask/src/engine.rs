@@ -56,6 +56,9 @@ pub(crate) fn ready() -> anyhow::Result<Engine> {
     image::of_the_stories(&folder.join("image.tar"))?;
     let engine = find()?;
     image::make(image::Image::Ffmpeg, &engine.socket)?;
+    if rustix::process::geteuid().is_root() {
+        tell_daemon()?;
+    }
     fs::write(folder.join("socket"), engine.socket.display().to_string())?;
     say::line(&format!("    a container engine answers at {}", engine.socket.display()));
     Ok(engine)
@@ -78,11 +81,24 @@ pub(crate) fn own_socket() -> PathBuf {
     named.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock"))
 }
 
-fn start() -> anyhow::Result<(PathBuf, Child, tempfile::TempDir)> {
-    let tools = match run::has("dockerd") && run::has("containerd") && run::has("runc") {
-        true => None,
-        false => Some(unpacked()?),
+/// Debian's engine, where the machine has none of its own.
+fn daemon() -> anyhow::Result<Option<PathBuf>> {
+    let own = run::has("dockerd") && run::has("containerd") && run::has("runc");
+    if own { Ok(None) } else { unpacked().map(Some) }
+}
+
+/// For stories that start an engine of their own: where it and its libraries are found, a line each.
+fn tell_daemon() -> anyhow::Result<()> {
+    let (path, libraries) = match daemon()? {
+        Some(tools) => (path_with(&tools), libraries(&tools)?),
+        None => (std::env::var_os("PATH").unwrap_or_default(), OsString::new()),
     };
+    let lines = format!("{}\n{}\n", path.to_string_lossy(), libraries.to_string_lossy());
+    fs::write(told().join("daemon"), lines).context("cannot write what the stories are told")
+}
+
+fn start() -> anyhow::Result<(PathBuf, Child, tempfile::TempDir)> {
+    let tools = daemon()?;
     // A short path: that of a socket has at most 107 bytes.
     let data = tempfile::Builder::new().prefix("wge").tempdir_in("/tmp").context("cannot make a folder")?;
     let at = |name: &str| data.path().join(name);
