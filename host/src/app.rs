@@ -31,7 +31,7 @@ pub(crate) struct ServeOptions {
 /// Connections that wait in the kernel to be accepted; of more, clients try again after a second.
 const BACKLOG: u32 = 4096;
 
-/// How often old receipts and logs are looked for.
+/// How often old receipts and logs are looked for, and containers that are nobody's.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// How long a container engine is waited for when the host starts and when it ends.
@@ -71,6 +71,7 @@ async fn run(config: HostConfig, data: PathBuf, options: ServeOptions) -> anyhow
     node.tasks.spawn(trigger::http::serve(node.clone(), http, api::router(node.clone())));
     node.tasks.spawn(dispatch::run(node.clone()));
     node.tasks.spawn(housekeeping(node.clone()));
+    node.tasks.spawn(tidy_containers(node.clone()));
     // Not one of the node's tasks: it ends when they have.
     let recording = TaskTracker::new();
     recording.spawn(opened.recording);
@@ -160,13 +161,9 @@ fn say(addresses: &Addresses, data_dir: &data_dir::DataDir, options: ServeOption
 }
 
 /// Finds the containers of an earlier process before anything of their invocations is tried again. An engine that does
-/// not answer holds up nothing: what it runs is found to be nobody's later.
+/// not answer holds up nothing: it is asked again later.
 async fn recover_containers(node: &Node) {
-    let recovered = async {
-        node.docker.recover().await?;
-        node.sweep_containers().await
-    };
-    let why = match tokio::time::timeout(ENGINE, recovered).await {
+    let why = match tokio::time::timeout(ENGINE, node.sweep_containers()).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => chain(&error),
         Err(_) => "the container engine does not answer".to_owned(),
@@ -180,6 +177,19 @@ async fn sweep(node: Arc<Node>) {
         () = node.stop.cancelled() => {}
         swept = node.buckets.sweep() => if let Err(error) = swept {
             tracing::warn!(error = chain(&error), "what an earlier process left in the buckets was not removed");
+        }
+    }
+}
+
+/// Looks for containers that are nobody's: soon after one could not be removed, and now and then.
+async fn tidy_containers(node: Arc<Node>) {
+    loop {
+        tokio::select! {
+            () = node.stop.cancelled() => return,
+            () = node.docker.untidy(HOUSEKEEPING) => {}
+        }
+        if let Err(error) = node.sweep_containers().await {
+            tracing::debug!(error = chain(&error), "containers that nobody waits for were not removed");
         }
     }
 }
@@ -205,9 +215,6 @@ async fn housekeeping(node: Arc<Node>) {
             Ok(0) => {}
             Ok(n_invocations) => tracing::debug!(n_invocations, "old receipts forgotten"),
             Err(error) => tracing::warn!(error = chain(&error), "old receipts could not be forgotten"),
-        }
-        if let Err(error) = node.sweep_containers().await {
-            tracing::warn!(error = chain(&error), "containers that nobody waits for were not removed");
         }
         match node.catalog.forget_modules(UNNAMED).await {
             Ok(0) => {}

@@ -298,8 +298,10 @@ impl Node {
         }
     }
 
-    /// Removes containers that an earlier process left and nobody will take over: their invocation has its end.
+    /// Removes containers that are nobody's, and those that an earlier process left and nobody will take over: their
+    /// invocation has its end.
     pub(crate) async fn sweep_containers(&self) -> Result<(), SweepError> {
+        self.docker.tidy().await?;
         for (id, attempt) in self.docker.waiting() {
             let receipt = self.queue.receipt(id).await?;
             let waits = receipt.is_some_and(|one| {

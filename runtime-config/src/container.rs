@@ -176,6 +176,11 @@ impl ImageName {
         self.reference().whole()
     }
 
+    /// The registry that it is fetched from: `docker.io`, `ghcr.io`, `localhost:5000`.
+    pub fn registry(&self) -> String {
+        self.reference().registry().to_owned()
+    }
+
     /// Registry and repository in full, without tag and digest: what an allow-list is about.
     pub fn repository(&self) -> String {
         let reference = self.reference();

@@ -1,5 +1,6 @@
 //! The operator's file, `wicket.toml`: where the host listens and how much it takes. Every key has a default.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -127,6 +128,8 @@ section! {
         images: Vec<String> = Vec::new(),
         /// Only images that are named by their digest.
         pinned_only: bool = false,
+        /// Who this host is to registries that ask, by their names.
+        registries: BTreeMap<String, Registry> = BTreeMap::new(),
     }
 }
 
@@ -135,6 +138,21 @@ section! {
     DrainSection {
         /// How long running attempts may go on after SIGTERM.
         deadline: Span = Span::secs(30),
+    }
+}
+
+/// Who a host is to a registry of images.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// The user.
+    pub username: String,
+    /// His password or token; never shown.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
@@ -225,6 +243,27 @@ impl<T: FromStr<Err: Display>> Field for Vec<T> {
             text(value.get_ref(), "a list of words")?.parse().map_err(|error: T::Err| error.to_string())
         };
         list.iter().map(item).collect()
+    }
+}
+
+impl Field for BTreeMap<String, Registry> {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        let what =
+            "a table of registries, as in [docker.registries.\"ghcr.io\"] with `username` and `password`";
+        let table = value.as_table().ok_or_else(|| format!("this is {what}"))?;
+        let registry = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+            let fields = value.get_ref().as_table()?;
+            let field = |name: &str| Some(fields.get(name)?.get_ref().as_str()?.to_owned());
+            let known = fields.keys().all(|key| ["username", "password"].contains(&key.get_ref().as_ref()));
+            let (username, password) = (field("username")?, field("password")?);
+            let name: &std::borrow::Cow<'_, str> = name.get_ref();
+            known.then(|| (name.to_string(), Registry { username, password }))
+        };
+        table
+            .iter()
+            .map(registry)
+            .collect::<Option<_>>()
+            .ok_or_else(|| format!("this is {what}, and no more"))
     }
 }
 
@@ -396,6 +435,23 @@ mod tests {
              wicket.toml:6:17: wasm.max_instances: this is a whole number from 1"
         );
         assert!(refusal("a = [").starts_with("wicket.toml:1:"));
+    }
+
+    #[test]
+    fn a_registry_has_a_user_and_a_password_that_is_not_shown() {
+        let config =
+            read("[docker.registries.\"ghcr.io\"]\nusername = \"ada\"\npassword = \"s3cret\"\n").unwrap();
+        assert_eq!(config.docker.registries["ghcr.io"].password, "s3cret");
+        assert!(!format!("{config:?}").contains("s3cret"));
+        for wrong in [
+            "registries = 1",
+            "registries.a = 1",
+            "registries.a.username = \"u\"",
+            "registries.a = { username = \"u\", password = \"p\", x = 1 }",
+        ] {
+            let said = refusal(&format!("[docker]\n{wrong}\n"));
+            assert!(said.contains("docker.registries: this is a table of registries"), "{said}");
+        }
     }
 
     #[test]

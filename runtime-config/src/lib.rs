@@ -18,7 +18,8 @@ pub mod units;
 pub use batch::Batch;
 pub use container::{Container, ImageName, Network, NotAnImage, Pull, User};
 pub use host::{
-    DockerSection, DrainSection, Given, HostConfig, HttpSection, QueueSection, TopSection, WasmSection,
+    DockerSection, DrainSection, Given, HostConfig, HttpSection, QueueSection, Registry, TopSection,
+    WasmSection,
 };
 pub use name::{BucketName, ModuleDigest, NameError, ObjectKey, ServiceName};
 pub use problem::{Problem, Problems};

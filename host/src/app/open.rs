@@ -116,6 +116,7 @@ fn docker_config(section: &DockerSection, data_dir: &DataDir) -> anyhow::Result<
         networks: section.networks.clone(),
         images: section.images.clone(),
         pinned_only: section.pinned_only,
+        registries: section.registries.clone(),
     })
 }
 

@@ -1,35 +1,38 @@
 //! The connection to an engine, and what it is asked before anything runs.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::Docker;
+use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::models::{ContainerCreateBody, CreateImageInfo, DeviceRequest, HostConfig};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, CreateImageOptionsBuilder};
 use futures::StreamExt as _;
 use tokio::sync::OnceCell;
-use wicket_config::{Container, ImageName, Pull, User};
+use wicket_config::{ByteSize, Container, ImageName, Pull, Registry};
 use wicket_core::chain;
+
+use crate::held::Held;
+use crate::info::EngineInfo;
+use crate::spec::Owner;
 
 /// Seconds until an answer of the engine begins.
 const PATIENCE: u64 = 120;
 /// How long an engine may take to say who it is.
-const HELLO: Duration = Duration::from_secs(10);
+pub(crate) const HELLO: Duration = Duration::from_secs(10);
+
+/// How often it is told how far a fetch has come.
+const TELL: Duration = Duration::from_secs(2);
+/// A program that no image has.
+const NO_PROGRAM: &str = "/no-such-program-of-wicket";
 
 /// An engine by its socket. It need not be there: whoever calls is told.
 #[derive(Debug)]
 pub(crate) struct Engine {
     socket: PathBuf,
     docker: OnceCell<Docker>,
-}
-
-/// What an engine says of itself.
-#[derive(Clone, Debug)]
-pub(crate) struct EngineInfo {
-    /// `cgroupfs` or `systemd`.
-    pub(crate) cgroup_driver: String,
-    /// Whether it can give a container a GPU.
-    pub(crate) gpus: bool,
 }
 
 /// Why a service cannot run in containers here.
@@ -78,10 +81,7 @@ impl Engine {
             let socket = self.socket.to_string_lossy();
             let docker = Docker::connect_with_unix(&socket, PATIENCE, bollard::API_DEFAULT_VERSION)
                 .map_err(|error| self.away(&error))?;
-            let hello = tokio::time::timeout(HELLO, docker.negotiate_version()).await;
-            hello
-                .map_err(|_| self.away_because(format!("it says nothing for {} s", HELLO.as_secs())))?
-                .map_err(|error| self.away(&error))
+            docker.negotiate_version().await.map_err(|error| self.away(&error))
         };
         self.docker.get_or_try_init(connect).await.cloned()
     }
@@ -94,6 +94,11 @@ impl Engine {
             }
             error => self.away(error),
         }
+    }
+
+    /// The error of an engine that takes a connection and says nothing.
+    pub(crate) fn silent(&self) -> EngineError {
+        self.away_because(format!("it says nothing for {} s", HELLO.as_secs()))
     }
 
     fn away(&self, error: &Error) -> EngineError {
@@ -113,50 +118,59 @@ impl Engine {
         let failed = |error: Error| self.failed("say what it is", &error);
         let version = docker.version().await.map_err(failed)?;
         let info = docker.info().await.map_err(failed)?;
-        let components = version.components.unwrap_or_default();
-        let podman = components.iter().any(|part| part.name.to_ascii_lowercase().contains("podman"));
-        let nvidia = info.runtimes.unwrap_or_default().contains_key("nvidia")
-            || info
-                .discovered_devices
-                .unwrap_or_default()
-                .iter()
-                .any(|device| device.id.as_deref().is_some_and(|id| id.contains("nvidia")));
-        Ok(EngineInfo {
-            cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default(),
-            // Podman passes over requests for GPUs without a word.
-            gpus: nvidia && !podman,
-        })
+        Ok(EngineInfo::read(&version, &info))
     }
 
-    /// Checks that a container can run here, fetches its image as its policy says, and answers the id of its content.
-    pub(crate) async fn prepare(&self, container: &Container) -> Result<String, EngineError> {
-        let docker = self.docker().await?;
-        if container.gpus > 0 && !self.info().await?.gpus {
-            let text = format!("it must have {} GPU(s), and this machine's engine has none", container.gpus);
-            return Err(EngineError::Lacks(text));
-        }
-        let own = rustix::process::geteuid();
-        let foreign = match container.user {
-            User::Unprivileged => false,
-            User::Image => true,
-            User::Ids(user, _) => user != own.as_raw(),
-        };
-        if foreign && !own.is_root() {
-            let text = format!(
-                "its user is `{}`, and this host, which does not run as root, could not remove that user's files",
-                container.user
-            );
-            return Err(EngineError::Lacks(text));
-        }
-        let here = self.image(&docker, &container.image).await?;
+    /// Fetches the image of a container as its policy says, and answers the id of its content.
+    pub(crate) async fn prepare(
+        &self,
+        docker: &Docker,
+        container: &Container,
+        registries: &BTreeMap<String, Registry>,
+    ) -> Result<String, EngineError> {
+        let here = self.image(docker, &container.image).await?;
         match (here, container.pull) {
             (Some(id), Pull::Missing | Pull::Never) => Ok(id),
             (None, Pull::Never) => Err(EngineError::NoImage(container.image.clone())),
             (_, Pull::Always | Pull::Missing) => {
-                self.pull(&docker, &container.image).await?;
-                let here = self.image(&docker, &container.image).await?;
+                self.pull(docker, &container.image, registries.get(&container.image.registry())).await?;
+                let here = self.image(docker, &container.image).await?;
                 here.ok_or_else(|| EngineError::NoImage(container.image.clone()))
             }
+        }
+    }
+
+    /// Whether the engine can give a container these devices: only a container tells. It runs nothing.
+    pub(crate) async fn can_give(
+        &self,
+        held: &Held,
+        image: &str,
+        owner: &Owner,
+        devices: Vec<DeviceRequest>,
+        n_gpus: u32,
+    ) -> Result<(), EngineError> {
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            entrypoint: Some(vec![NO_PROGRAM.to_owned()]),
+            network_disabled: Some(true),
+            labels: Some(owner.labels().collect()),
+            host_config: Some(HostConfig { device_requests: Some(devices), ..HostConfig::default() }),
+            ..ContainerCreateBody::default()
+        };
+        let options = CreateContainerOptionsBuilder::default().name(&held.name).build();
+        let created = held.docker.create_container(Some(options), body).await;
+        created.map_err(|error| self.failed("make a container", &error))?;
+        match held.docker.start_container(&held.name, None).await {
+            Ok(()) => Ok(()),
+            // The devices come first, then the program is looked for.
+            Err(Error::DockerResponseServerError { message, .. }) if message.contains(NO_PROGRAM) => Ok(()),
+            Err(Error::DockerResponseServerError { message, .. }) => {
+                let why = message.lines().next().unwrap_or_default().trim();
+                Err(EngineError::Lacks(format!(
+                    "it must have {n_gpus} GPU(s), and this machine's engine cannot give them: {why}"
+                )))
+            }
+            Err(error) => Err(self.failed("start a container", &error)),
         }
     }
 
@@ -169,17 +183,68 @@ impl Engine {
         }
     }
 
-    async fn pull(&self, docker: &Docker, image: &ImageName) -> Result<(), EngineError> {
+    async fn pull(
+        &self,
+        docker: &Docker,
+        image: &ImageName,
+        registry: Option<&Registry>,
+    ) -> Result<(), EngineError> {
         tracing::info!(%image, "fetching an image");
         let options = CreateImageOptionsBuilder::default().from_image(&image.whole()).build();
-        let mut steps = docker.create_image(Some(options), None, None);
+        let credentials = registry.map(|registry| DockerCredentials {
+            username: Some(registry.username.clone()),
+            password: Some(registry.password.clone()),
+            serveraddress: Some(image.registry()),
+            ..DockerCredentials::default()
+        });
+        let mut steps = docker.create_image(Some(options), None, credentials);
+        let mut progress = Progress::default();
         while let Some(step) = steps.next().await {
-            step.map_err(|error| match (&error, self.failed("fetch an image", &error)) {
+            let step = step.map_err(|error| match (&error, self.failed("fetch an image", &error)) {
                 (Error::DockerStreamError { error: why }, _) => EngineError::Pull(image.clone(), why.clone()),
                 (_, EngineError::Refused { why, .. }) => EngineError::Pull(image.clone(), why),
                 (_, error) => error,
             })?;
+            progress.take(step);
+            if let Some((here, whole)) = progress.due() {
+                tracing::info!(%image, "fetching an image: {here} of {whole} so far");
+            }
         }
         Ok(())
+    }
+}
+
+/// How far the layers of an image have come.
+#[derive(Debug)]
+struct Progress {
+    layers: HashMap<String, (u64, u64)>,
+    told: Instant,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { layers: HashMap::new(), told: Instant::now() }
+    }
+}
+
+impl Progress {
+    fn take(&mut self, step: CreateImageInfo) {
+        let detail = step.progress_detail.and_then(|detail| Some((detail.current?, detail.total?)));
+        let bytes = |n: i64| u64::try_from(n).unwrap_or(0);
+        if let (Some(layer), Some("Downloading"), Some((here, whole))) =
+            (step.id, step.status.as_deref(), detail)
+        {
+            self.layers.insert(layer, (bytes(here), bytes(whole)));
+        }
+    }
+
+    /// Bytes that are here, and that are known to come, when it is time to tell.
+    fn due(&mut self) -> Option<(ByteSize, ByteSize)> {
+        if self.layers.is_empty() || self.told.elapsed() < TELL {
+            return None;
+        }
+        self.told = Instant::now();
+        let sum = self.layers.values().fold((0, 0), |(here, whole), layer| (here + layer.0, whole + layer.1));
+        Some((ByteSize(sum.0), ByteSize(sum.1)))
     }
 }

@@ -1,7 +1,8 @@
 //! The executor: containers of one engine, for all services.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,16 +10,20 @@ use async_trait::async_trait;
 use bollard::Docker;
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
-use wicket_config::{Container, ImageName, Network, Service};
+use wicket_config::{Container, ImageName, Network, Registry, Service};
 use wicket_core::{Attempt, Executor, Failure, InvocationId, Reply, Report, chain};
 
 use crate::cgroup::Cgroup;
-use crate::engine::{Engine, EngineError, EngineInfo};
-use crate::held::Held;
+use crate::engine::{Engine, EngineError, HELLO};
+use crate::held::{Held, Names};
+use crate::info::EngineInfo;
 use crate::leftover::{self, Leftover};
 use crate::run::Run;
 use crate::spec::Owner;
 use crate::tally::Tally;
+
+/// After something was left behind, how long until it is looked for.
+const BREATH: Duration = Duration::from_secs(5);
 
 /// How the executor is set up.
 #[derive(Clone, Debug)]
@@ -38,6 +43,8 @@ pub struct DockerConfig {
     pub images: Vec<String>,
     /// Whether an image must be named by its digest.
     pub pinned_only: bool,
+    /// Who this host is to registries, by their names.
+    pub registries: BTreeMap<String, Registry>,
 }
 
 /// Runs functions in containers. Share it.
@@ -49,6 +56,10 @@ pub struct DockerExecutor {
     config: DockerConfig,
     /// What earlier processes left, until somebody takes it over or it is removed.
     leftovers: Mutex<HashMap<InvocationId, Leftover>>,
+    /// Whether that was looked for.
+    has_looked: AtomicBool,
+    /// What runs or is being removed.
+    names: Arc<Names>,
     /// Removals that are under way.
     tasks: TaskTracker,
 }
@@ -62,13 +73,20 @@ impl DockerExecutor {
             owner: Owner { node: config.node.clone(), boot: hex::encode(rand::random::<[u8; 8]>()) },
             config,
             leftovers: Mutex::default(),
+            has_looked: AtomicBool::new(false),
+            names: Arc::default(),
             tasks: TaskTracker::new(),
         })
     }
 
-    /// What the engine is.
-    async fn info(&self) -> Result<&EngineInfo, EngineError> {
-        self.info.get_or_try_init(|| self.engine.info()).await
+    /// A client of the engine, and what the engine is.
+    async fn hello(&self) -> Result<(Docker, &EngineInfo), EngineError> {
+        let hello = async {
+            let docker = self.engine.docker().await?;
+            Ok((docker, self.info.get_or_try_init(|| self.engine.info()).await?))
+        };
+        // Also for who waits behind another: a silent engine holds up each for so long, and not one after the other.
+        tokio::time::timeout(HELLO, hello).await.unwrap_or_else(|_| Err(self.engine.silent()))
     }
 
     /// Checks that a service can run in containers here and may, fetches its image as its policy says, and answers the
@@ -76,37 +94,80 @@ impl DockerExecutor {
     pub async fn prepare(&self, service: &Service) -> Result<Option<String>, EngineError> {
         let Some(container) = &service.container else { return Ok(None) };
         self.may_run(container)?;
-        self.engine.prepare(container).await.map(Some)
+        let (docker, info) = self.hello().await?;
+        info.can_run(container)?;
+        let content = self.engine.prepare(&docker, container, &self.config.registries).await?;
+        if let Some(request) = info.gpu_request(container.gpus) {
+            let name = format!("wicket-gpu-{}", hex::encode(rand::random::<[u8; 6]>()));
+            let held = self.hold(&docker, name);
+            self.engine.can_give(&held, &content, &self.owner, request, container.gpus).await?;
+        }
+        Ok(Some(content))
     }
 
-    /// Looks for what earlier processes left: containers whose invocation is tried again are taken over, the others and
-    /// their folders go.
-    pub async fn recover(&self) -> Result<(), EngineError> {
+    /// Looks through this host's containers, and removes those that are nobody's, with their folders. The first time
+    /// that the engine answers, what earlier processes left is kept where its invocation may go on with it.
+    pub async fn tidy(&self) -> Result<(), EngineError> {
         if !self.engine.is_there() {
             return Ok(());
         }
-        let docker = self.engine.docker().await?;
-        // It says where control groups are.
-        self.info().await?;
-        let mut found = leftover::find(&self.engine, &self.owner).await?;
-        self.remove_folders_but(&found);
-        // Of several of one invocation only the last attempt's is of use.
-        found.sort_by_key(|one| one.attempt);
-        let mut known = HashMap::new();
-        for one in found {
-            let useless = match one.invocation.filter(|_| one.was_started && one.is_script) {
-                Some(id) => known.insert(id, one),
-                None => Some(one),
-            };
-            if let Some(one) = useless {
-                drop(self.hold(&docker, one.name));
+        let tidied = self.look_through().await;
+        if tidied.is_err() && !self.has_looked.load(Relaxed) {
+            // What waits to go on does so as soon as the engine answers.
+            self.names.leave();
+        }
+        tidied
+    }
+
+    async fn look_through(&self) -> Result<(), EngineError> {
+        let (docker, _) = self.hello().await?;
+        let folders = self.folders();
+        let mut found = leftover::find(&self.engine, &docker, &self.owner).await?;
+        if !self.has_looked.swap(true, Relaxed) {
+            // Of several of one invocation only the last attempt's is of use.
+            found.sort_by_key(|one| one.attempt);
+            let usable = found.iter().filter(|one| !one.is_own && one.is_of_use());
+            let known: HashMap<_, _> =
+                usable.filter_map(|one| Some((one.invocation?, one.clone()))).collect();
+            if !known.is_empty() {
+                tracing::info!(
+                    containers = known.len(),
+                    "found containers of an earlier process of this host"
+                );
             }
+            *self.leftovers() = known;
         }
-        if !known.is_empty() {
-            tracing::info!(containers = known.len(), "found containers of an earlier process of this host");
+        self.leftovers().retain(|_, one| found.iter().any(|now| now.name == one.name && !now.is_overdue()));
+        // What is taken over is held before it is no leftover any more: looked for in this order, it is seen.
+        let is_waiting = |name: &str| self.leftovers().values().any(|one| one.name == name);
+        let is_nobodys = |name: &str| !is_waiting(name) && !self.names.contains(name);
+        for one in found.into_iter().filter(|one| is_nobodys(&one.name)) {
+            tracing::info!(name = one.name, "removing a container that is nobody's");
+            drop(self.hold(&docker, one.name));
         }
-        *self.leftovers() = known;
-        Ok(())
+        let folders = folders.into_iter().filter(|name| is_nobodys(name)).collect::<Vec<_>>();
+        let work = self.config.work.clone();
+        let removed = tokio::task::spawn_blocking(move || {
+            for name in folders {
+                if let Err(error) = wicket_workspace::remove_tree(&work.join(&name)) {
+                    tracing::warn!(name, %error, "the folder of a container cannot be removed");
+                }
+            }
+        });
+        removed.await.map_err(|error| EngineError::Lacks(error.to_string()))
+    }
+
+    /// Waits until something was left behind that should have gone, and a moment more, or until what waits to be taken
+    /// over has waited too long; at most so long.
+    pub async fn untidy(&self, at_most: Duration) {
+        let due = self.leftovers().values().filter_map(Leftover::due_in).min();
+        let at_most = due.map_or(at_most, |due| at_most.min(due + BREATH));
+        let left = async {
+            self.names.left().await;
+            tokio::time::sleep(BREATH).await;
+        };
+        // Late is as good.
+        let _timed_out = tokio::time::timeout(at_most, left).await;
     }
 
     /// Invocations of which an earlier process left a container that nobody has taken over, and its attempt's number.
@@ -121,7 +182,7 @@ impl DockerExecutor {
 
     /// Removes what an earlier process left of an invocation.
     pub async fn discard(&self, id: InvocationId) -> Result<(), EngineError> {
-        let docker = self.engine.docker().await?;
+        let (docker, _) = self.hello().await?;
         if let Some(one) = self.leftovers().remove(&id) {
             drop(self.hold(&docker, one.name));
         }
@@ -164,52 +225,43 @@ impl DockerExecutor {
     /// A container by its name, with what belongs to it.
     fn hold(&self, docker: &Docker, name: String) -> Held {
         let driver = self.info.get().map_or("", |info| info.cgroup_driver.as_str());
-        Held {
-            docker: docker.clone(),
-            folder: self.config.work.join(&name),
-            cgroup: Cgroup::new(&name, driver),
-            name,
-            tasks: self.tasks.clone(),
-        }
+        let (folder, cgroup) = (self.config.work.join(&name), Cgroup::new(&name, driver));
+        Held::new(docker.clone(), name, folder, cgroup, self.tasks.clone(), self.names.clone())
     }
 
-    fn remove_folders_but(&self, found: &[Leftover]) {
-        let Ok(folders) = std::fs::read_dir(&self.config.work) else { return };
-        for folder in folders.flatten() {
-            let name = folder.file_name();
-            let is_needed = found.iter().any(|one| name.to_str() == Some(&one.name));
-            // Those of this process are new: it looks before it begins.
-            if !is_needed && let Err(error) = std::fs::remove_dir_all(folder.path()) {
-                tracing::warn!(folder = %folder.path().display(), %error, "a leftover cannot be removed");
-            }
-        }
+    /// Names of the folders of attempts.
+    fn folders(&self) -> Vec<String> {
+        let Ok(folders) = std::fs::read_dir(&self.config.work) else { return Vec::new() };
+        folders.flatten().filter_map(|folder| folder.file_name().into_string().ok()).collect()
     }
 
     /// The container of this invocation that an earlier process left, if it can go on.
-    fn take_leftover(&self, attempt: &Attempt) -> Option<(Leftover, bool)> {
-        let one = self.leftovers().remove(&attempt.invocation.id)?;
+    fn take_leftover(&self, docker: &Docker, attempt: &Attempt) -> Option<(Leftover, Held, bool)> {
+        let one = self.leftovers().get(&attempt.invocation.id)?.clone();
+        let held = self.hold(docker, one.name.clone());
+        self.leftovers().remove(&attempt.invocation.id)?;
         let same = one.version == Some(attempt.deployment.version);
         let whole = self.config.work.join(&one.name).join("output").is_dir();
-        Some((one, same && whole))
+        Some((one, held, same && whole))
     }
 
     async fn run(&self, attempt: &Attempt, container: &Container, tally: &Tally) -> Result<Reply, Failure> {
         let away = |error: EngineError| Failure::Unavailable { message: chain(&error) };
         // The operator's rules may be stricter than they were when it was deployed.
         self.may_run(container).map_err(away)?;
-        let docker = self.engine.docker().await.map_err(away)?;
-        self.info().await.map_err(away)?;
+        let (docker, info) = self.hello().await.map_err(away)?;
         let run = Run {
             engine: &self.engine,
+            info,
             owner: &self.owner,
             grace: self.config.grace,
             attempt,
             container,
             tally,
         };
-        match self.take_leftover(attempt) {
-            Some((one, true)) => return run.adopted(self.hold(&docker, one.name.clone()), &one).await,
-            Some((one, false)) => drop(self.hold(&docker, one.name)),
+        match self.take_leftover(&docker, attempt) {
+            Some((one, held, true)) => return run.adopted(held, &one).await,
+            Some((_, held, false)) => drop(held),
             None => {}
         }
         let tag = hex::encode(rand::random::<[u8; 6]>());

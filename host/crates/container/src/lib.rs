@@ -2,13 +2,16 @@
 //! supervisor.
 //!
 //! Read in this order: [`DockerExecutor`] (what others call), `engine` (the connection, and what an engine is asked
-//! before anything runs), `spec` (what a container may do), `run` (one attempt, from its folders to its end), `output`
+//! before anything runs), `info` (what an engine can and cannot do), `spec` (what a container may do), `run` (one attempt, from its folders to its end), `end` (how a container
+//! ends, and what that means), `output`
 //! (what it says), `tally` (what it used), `held` (nothing of an attempt outlives it), `leftover` (what a crash left).
 
 mod cgroup;
+mod end;
 mod engine;
 mod executor;
 mod held;
+mod info;
 mod leftover;
 mod output;
 mod run;

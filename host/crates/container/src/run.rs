@@ -8,38 +8,35 @@ use std::time::{Duration, Instant};
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
-    LogsOptionsBuilder, StatsOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, LogsOptionsBuilder, StatsOptionsBuilder,
 };
 use futures::{Stream, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 use wicket_config::Container;
-use wicket_core::{Attempt, Failure, LogSink, LogStream, Reply, chain};
+use wicket_core::{Attempt, Failure, LogStream, Reply, chain};
 use wicket_workspace::Workspace;
 
 use crate::engine::{Engine, EngineError};
 use crate::held::Held;
+use crate::info::EngineInfo;
 use crate::leftover::Leftover;
 use crate::output::Said;
 use crate::spec::{self, Owner, SCRIPT};
-use crate::tally::{Tally, out_of_memory, timed_out};
+use crate::tally::{Tally, not_begun, timed_out};
 
 /// After its end, how long the rest of what it said may take: a stream can hang.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// How long an engine may be away while a container runs: it restarts.
-const ENGINE_AWAY: Duration = Duration::from_secs(60);
+/// The same where everything that it said is read once more.
+const ALL_WORDS: Duration = Duration::from_secs(30);
 /// Between two looks at a container whose engine was away.
-const LOOK: Duration = Duration::from_millis(500);
-/// Characters of its last line of stderr that a failure repeats.
-const LONGEST_WORDS: usize = 300;
-/// What a shell answers when it was killed by a signal, less the signal.
-const BY_SIGNAL: i64 = 128;
+pub(crate) const LOOK: Duration = Duration::from_millis(500);
 
 type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
 
 /// An attempt and what it runs with.
 pub(crate) struct Run<'a> {
     pub(crate) engine: &'a Engine,
+    pub(crate) info: &'a EngineInfo,
     pub(crate) owner: &'a Owner,
     pub(crate) grace: Duration,
     pub(crate) attempt: &'a Attempt,
@@ -54,9 +51,22 @@ impl Run<'_> {
         let prepare = async {
             let workspace = self.folders(&held.folder).await?;
             let parent = held.cgroup.as_ref().map(|cgroup| cgroup.parent());
-            let body = spec::body(self.attempt, self.container, &workspace, &held.folder, parent, self.owner);
+            let body = spec::body(
+                self.attempt,
+                self.container,
+                &workspace,
+                &held.folder,
+                parent,
+                self.owner,
+                self.info,
+            );
             let options = CreateContainerOptionsBuilder::default().name(&held.name).build();
+            held.making(true);
             let created = held.docker.create_container(Some(options), body).await;
+            // An answer is one, whichever; without one it may be made yet.
+            held.making(
+                matches!(&created, Err(error) if !matches!(error, Error::DockerResponseServerError { .. })),
+            );
             created.map_err(|error| self.not_created(&error))?;
             let output = self.attach(&held, &workspace).await?;
             let started = held.docker.start_container(&held.name, None).await;
@@ -66,7 +76,7 @@ impl Run<'_> {
         };
         let (workspace, output) = match tokio::time::timeout_at(deadline.into(), prepare).await {
             Ok(prepared) => prepared?,
-            Err(_) => return Err(timed_out(self.container)),
+            Err(_) => return Err(not_begun(self.container)),
         };
         self.to_the_end(&held, &workspace, output, deadline).await
     }
@@ -82,9 +92,7 @@ impl Run<'_> {
         // What has ended took the time that it took.
         let spent = if runs { leftover.began.elapsed() } else { Duration::ZERO };
         let left = self.container.timeout.0.saturating_sub(spent);
-        let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
-        let output = Box::pin(held.docker.logs(&held.name, Some(options)));
-        self.to_the_end(&held, &workspace, output, Instant::now() + left).await
+        self.to_the_end(&held, &workspace, listen(&held), Instant::now() + left).await
     }
 
     /// The folders of the attempt, as the container's user may use them.
@@ -163,13 +171,16 @@ impl Run<'_> {
     ) -> Result<Reply, Failure> {
         let mut said = Said::new(&self.attempt.log, &self.attempt.deployment);
         let mut listening = true;
+        // The stream broke, and the container goes on.
+        let mut broken = false;
         let looking = look(held, self.tally);
         let ended = {
             let end = self.end(held);
             let flooded = workspace.flooded(self.attempt.deployment.service.limits.output.0);
             tokio::pin!(end, flooded, looking);
             let deadline = tokio::time::sleep_until(deadline.into());
-            tokio::pin!(deadline);
+            let again = tokio::time::sleep(LOOK);
+            tokio::pin!(deadline, again);
             loop {
                 tokio::select! {
                     // What it says comes first: a limit that it passed with its last words counts.
@@ -178,17 +189,31 @@ impl Run<'_> {
                         Some(Ok(piece)) => if let Err(failure) = said.take(&piece, self.tally) {
                             break Err(failure);
                         },
-                        Some(Err(_)) | None => listening = false,
+                        // Most end with their container, which is told in a moment.
+                        Some(Err(_)) | None => {
+                            listening = false;
+                            again.as_mut().reset(tokio::time::Instant::now() + LOOK);
+                        }
                     },
                     end = &mut end => break end,
                     () = &mut flooded => {
                         break Err(wicket_workspace::Account::output_limit(self.tally));
                     }
                     () = &mut deadline => break Err(timed_out(self.container)),
+                    () = &mut again, if !listening => {
+                        said.again();
+                        output = listen(held);
+                        (listening, broken) = (true, true);
+                    }
                     () = &mut looking => {}
                 }
             }
         };
+        if broken && !listening && ended.is_ok() {
+            said.again();
+            output = listen(held);
+            listening = true;
+        }
         if let Err(failure) = &ended {
             // An engine whose words nobody takes does not come round to stopping it.
             let listen = async {
@@ -216,10 +241,12 @@ impl Run<'_> {
             }
             Ok(())
         };
-        let rest = tokio::time::timeout(LAST_WORDS, rest).await.unwrap_or_else(|_| {
+        let patience = if broken { ALL_WORDS } else { LAST_WORDS };
+        let rest = tokio::time::timeout(patience, rest).await.unwrap_or_else(|_| {
             self.attempt.log.line(LogStream::Host, b"the rest of what the container said did not come");
             Ok(())
         });
+        let rest = rest.and_then(|()| said.is_whole());
         let body = said.finish();
         self.count(held);
         let code = ended?;
@@ -229,74 +256,6 @@ impl Run<'_> {
         }
         workspace.stage(self.attempt, self.tally).await?;
         Ok(Reply { body, content_type: None, status: Some(0) })
-    }
-
-    /// Waits for its end, through a restart of the engine too.
-    async fn end(&self, held: &Held) -> Result<i64, Failure> {
-        let mut away_since: Option<Instant> = None;
-        loop {
-            let asked = Instant::now();
-            let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
-            let mut wait = Box::pin(held.docker.wait_container(&held.name, Some(options)));
-            let error = match wait.next().await {
-                Some(Ok(end)) => return Ok(end.status_code),
-                // The client makes an error of an exit status.
-                Some(Err(Error::DockerContainerWaitError { code, .. })) => return Ok(code),
-                Some(Err(Error::DockerResponseServerError { status_code: 404, .. })) => {
-                    let message = "somebody removed the container while it ran".to_owned();
-                    return Err(Failure::Host { message });
-                }
-                Some(Err(error)) => chain(&error),
-                None => "it broke off".to_owned(),
-            };
-            if asked.elapsed() > LOOK {
-                away_since = None;
-            }
-            let since = *away_since.get_or_insert_with(Instant::now);
-            if since.elapsed() > ENGINE_AWAY {
-                let message = format!("the engine went away while the container ran: {error}");
-                return Err(Failure::Host { message });
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// Ends a container that reached a limit: one that took too long may finish what it must.
-    async fn stop(&self, held: &Held, failure: &Failure) {
-        let timed_out = matches!(failure, Failure::Limit { limit: wicket_core::Limit::Timeout, .. });
-        let stopped = if timed_out {
-            let grace = i32::try_from(self.grace.as_secs()).unwrap_or(i32::MAX);
-            let options = StopContainerOptionsBuilder::default().t(grace).build();
-            held.docker.stop_container(&held.name, Some(options)).await
-        } else {
-            let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
-            held.docker.kill_container(&held.name, Some(options)).await
-        };
-        if let Err(error) = stopped {
-            tracing::debug!(name = held.name, %error, "a container could not be stopped; it is removed");
-        }
-    }
-
-    /// What an exit status other than 0 means.
-    async fn bad_end(&self, held: &Held, code: i64) -> Failure {
-        let inspected = held.docker.inspect_container(&held.name, None).await.ok();
-        let state = inspected.and_then(|inspected| inspected.state);
-        // Also told when only a child of it was killed, so a status alone is not enough; but then it did fail of that.
-        if state.as_ref().is_some_and(|state| state.oom_killed == Some(true)) {
-            return out_of_memory(self.container);
-        }
-        let mut message = match code - BY_SIGNAL {
-            9 => "it was killed by signal 9, and not for its memory".to_owned(),
-            signal @ 1..=64 => format!("exit status {code}: killed by signal {signal}"),
-            _ => format!("exit status {code}"),
-        };
-        if let Some(error) = state.and_then(|state| state.error).filter(|error| !error.is_empty()) {
-            message = format!("{message}: {error}");
-        }
-        if let Some(last) = last_words(&self.attempt.log) {
-            message = format!("{message}: {last}");
-        }
-        Failure::exit(code, message)
     }
 
     fn not_created(&self, error: &Error) -> Failure {
@@ -323,7 +282,7 @@ impl Run<'_> {
         }
     }
 
-    fn host(&self, what: &'static str, error: &Error) -> Failure {
+    pub(crate) fn host(&self, what: &'static str, error: &Error) -> Failure {
         Failure::Host { message: chain(&self.engine.failed(what, error)) }
     }
 
@@ -352,8 +311,8 @@ async fn look(held: &Held, tally: &Tally) {
     std::future::pending::<()>().await;
 }
 
-/// The last line of its stderr that is not blank.
-fn last_words(log: &LogSink) -> Option<String> {
-    let last = log.last(LogStream::Stderr)?;
-    Some(last.chars().take(LONGEST_WORDS).collect())
+/// What it said from its beginning, and goes on to say.
+fn listen(held: &Held) -> Output {
+    let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
+    Box::pin(held.docker.logs(&held.name, Some(options)))
 }

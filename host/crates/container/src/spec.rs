@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
 };
 use wicket_config::{Container, User};
 use wicket_core::Attempt;
 use wicket_workspace::{Places, Workspace};
+
+use crate::info::EngineInfo;
 
 /// Where a container sees the folders of its attempt.
 pub(crate) const PLACES: Places =
@@ -40,6 +42,8 @@ pub(crate) mod labels {
     pub(crate) const SCRIPT: &str = "dev.wicketgate.script";
     /// When the attempt began, in µs since 1970: its time goes on in a later process.
     pub(crate) const BEGAN: &str = "dev.wicketgate.began";
+    /// How long it may take, in ms.
+    pub(crate) const TIMEOUT: &str = "dev.wicketgate.timeout";
 }
 
 /// Whose containers.
@@ -47,6 +51,14 @@ pub(crate) mod labels {
 pub(crate) struct Owner {
     pub(crate) node: String,
     pub(crate) boot: String,
+}
+
+impl Owner {
+    /// What every container of this process is known by.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (String, String)> {
+        let own = [(labels::NODE, &self.node), (labels::BOOT, &self.boot)];
+        own.into_iter().map(|(name, value)| (name.to_owned(), value.clone()))
+    }
 }
 
 /// User and group that a container runs as; none: as the image says.
@@ -73,6 +85,7 @@ pub(crate) fn body(
     folder: &Path,
     parent: Option<String>,
     owner: &Owner,
+    info: &EngineInfo,
 ) -> ContainerCreateBody {
     let service = &attempt.deployment.service;
     let script = is_script(container);
@@ -93,15 +106,15 @@ pub(crate) fn body(
         user: ids(&container.user).map(|(user, group)| format!("{user}:{group}")),
         labels: Some(
             [
-                label(labels::NODE, owner.node.clone()),
-                label(labels::BOOT, owner.boot.clone()),
                 label(labels::INVOCATION, attempt.invocation.id.to_string()),
                 label(labels::ATTEMPT, attempt.number.to_string()),
                 label(labels::SERVICE, service.name.to_string()),
                 label(labels::VERSION, attempt.deployment.version.to_string()),
                 label(labels::BEGAN, wicket_core::Timestamp::now().0.to_string()),
+                label(labels::TIMEOUT, container.timeout.0.as_millis().to_string()),
             ]
             .into_iter()
+            .chain(owner.labels())
             .chain(script.then(|| label(labels::SCRIPT, String::new())))
             .collect(),
         ),
@@ -111,12 +124,18 @@ pub(crate) fn body(
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         network_disabled: Some(container.network == wicket_config::Network::None),
-        host_config: Some(host_config(container, service.limits.log.0, folder, parent)),
+        host_config: Some(host_config(container, info, service.limits.log.0, folder, parent)),
         ..ContainerCreateBody::default()
     }
 }
 
-fn host_config(container: &Container, log: u64, folder: &Path, parent: Option<String>) -> HostConfig {
+fn host_config(
+    container: &Container,
+    info: &EngineInfo,
+    log: u64,
+    folder: &Path,
+    parent: Option<String>,
+) -> HostConfig {
     let number = |n: u64| Some(i64::try_from(n).unwrap_or(i64::MAX));
     // The engine keeps a copy of the log for a process that takes over; its smallest is larger than nothing.
     let kept = log.saturating_mul(2).clamp(1 << 20, 1 << 30);
@@ -137,13 +156,7 @@ fn host_config(container: &Container, log: u64, folder: &Path, parent: Option<St
         )])),
         // A mount point cannot be renamed or replaced from inside, so what is collected is what was given.
         mounts: Some(vec![bind(folder, MOUNT, true), bind(&folder.join("output"), PLACES.output, false)]),
-        device_requests: (container.gpus > 0).then(|| {
-            vec![DeviceRequest {
-                count: Some(i64::from(container.gpus)),
-                capabilities: Some(vec![vec!["gpu".to_owned()]]),
-                ..DeviceRequest::default()
-            }]
-        }),
+        device_requests: info.gpu_request(container.gpus),
         log_config: Some(HostConfigLogConfig {
             typ: Some("local".to_owned()),
             config: Some(HashMap::from([

@@ -102,6 +102,12 @@ pub(crate) fn timed_out(container: &Container) -> Failure {
     Failure::Limit { limit: Limit::Timeout, message: format!("it may take {}", container.timeout) }
 }
 
+/// The failure of a container that had not begun by then.
+pub(crate) fn not_begun(container: &Container) -> Failure {
+    let message = format!("it may take {}, and its engine had not started it by then", container.timeout);
+    Failure::Limit { limit: Limit::Timeout, message }
+}
+
 /// The failure of a container that wanted more memory.
 pub(crate) fn out_of_memory(container: &Container) -> Failure {
     let message = format!("it may have {} and wanted more", container.memory);
