@@ -1,8 +1,12 @@
 //! Services in containers, on a real engine.
 
+mod broken;
 mod contract;
 mod crash;
 mod limits;
+mod oracle;
+mod outputs;
+mod registry;
 mod variants;
 
 use std::time::Duration;

@@ -15,6 +15,21 @@ pub fn python() -> Command {
     command
 }
 
+/// Python with boto3 and OSCAR's supervisor.
+///
+/// # Panics
+///
+/// When it was not set up: the message says how.
+#[track_caller]
+pub fn supervisor() -> Command {
+    let mut command = python();
+    let oracle = crate::host::root().join("target/oracle");
+    assert!(oracle.exists(), "{} is missing: run `cargo xtask tools`", oracle.display());
+    let all = std::env::join_paths([tool(""), oracle]).expect("folders without a colon");
+    command.env("PYTHONPATH", all);
+    command
+}
+
 /// SeaweedFS.
 ///
 /// # Panics

