@@ -109,7 +109,7 @@ impl Run<'_> {
         if let Some(last) = last_words(&self.attempt.log) {
             message = format!("{message}: {last}");
         }
-        Failure::Function { message, permanent: false }
+        Failure::exit(code, message)
     }
 }
 
