@@ -8,6 +8,7 @@ mod image;
 mod python;
 mod run;
 mod say;
+mod supervisor;
 mod test;
 mod toolchain;
 mod tools;
@@ -37,6 +38,8 @@ enum Command {
         /// Which.
         name: image::Image,
     },
+    /// Builds the program that batch jobs run beside a function into target/supervisor/: static, for any image.
+    Supervisor,
     /// From an upload to its result: photographs to thumbnails to a contact sheet, served by HTTP; videos to
     /// sheets and animated previews.
     Demo(demo::Options),
@@ -61,6 +64,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tools => tools::ready(),
         Command::Engine => engine::keep(),
         Command::Image { name } => image::on_own_engine(name),
+        Command::Supervisor => supervisor::build().map(drop),
         Command::Demo(options) => demo::demo(&options),
         Command::Test(options) => test::test(&options),
     }

@@ -33,6 +33,13 @@ pub(crate) fn cargo(dir: &Path) -> Command {
     command
 }
 
+/// What this machine's programs are compiled for.
+pub(crate) fn host_triple() -> anyhow::Result<String> {
+    let about = answer(Command::new("rustc").arg("-vV"))?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("`rustc -vV` does not tell its host")
+}
+
 /// Whether there is such a program.
 pub(crate) fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
-use crate::{engine, guests, run, say, tools};
+use crate::{engine, guests, run, say, supervisor, tools};
 
 /// What to test.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,6 +26,7 @@ pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
     say::step("guests", || guests::build(&guests::Options::default()))?;
     say::step("what the stories talk to", tools::ready)?;
     let _engine = say::step("a container engine", engine::ready)?;
+    say::step("the program of batch jobs", supervisor::build)?;
     // With tests among the targets, the features are those of the tests: nothing is built twice.
     say::step("the host, and the tests", || {
         run::run(run::cargo(run::root()).args(["build", "--locked", "--workspace", "--bins", "--tests"]))
@@ -40,7 +41,7 @@ pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
             Ok(())
         })
     };
-    let host = native()?;
+    let host = run::host_triple()?;
     runner(
         "tests of the functions, natively",
         run::cargo(&run::root().join("functions")).args([
@@ -75,12 +76,6 @@ fn has_nextest() -> bool {
         .args(["nextest", "--version"])
         .output()
         .is_ok_and(|output| output.status.success())
-}
-
-fn native() -> anyhow::Result<String> {
-    let about = run::answer(Command::new("rustc").arg("-vV"))?;
-    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).context("`rustc -vV` does not tell its host")
 }
 
 /// Runs a test runner, shows what it says, and counts by its closing lines; whether it succeeded.

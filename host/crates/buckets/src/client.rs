@@ -9,6 +9,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Builder, Region, StalledStreamProtectionConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use wicket_config::StorageProvider;
+use wicket_core::Secret;
 
 /// The region of a provider that names none.
 pub(crate) const REGION: &str = "us-east-1";
@@ -21,8 +22,18 @@ const SLOWEST: u64 = 16 << 10;
 /// A client; nothing is sent yet. `patience` is for a connection, and for an answer to begin. A request with a body
 /// needs what [`sending`] says.
 pub fn client(provider: &StorageProvider, patience: Duration) -> Client {
+    client_with(provider, None, patience)
+}
+
+/// The same with keys that are lent for a time, and the token that comes with them.
+pub(crate) fn client_with(
+    provider: &StorageProvider,
+    session_token: Option<&Secret>,
+    patience: Duration,
+) -> Client {
     let region = if provider.region.is_empty() { REGION } else { &provider.region };
-    let keys = Credentials::new(&provider.access_key, &provider.secret_key, None, None, "given");
+    let token = session_token.map(|token| token.reveal().to_owned());
+    let keys = Credentials::new(&provider.access_key, &provider.secret_key, token, None, "given");
     let http = aws_smithy_http_client::Builder::new();
     // The system's certificates are read only where they are needed.
     let http = match &provider.endpoint {

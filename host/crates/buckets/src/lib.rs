@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`ObjectInfo`] and [`ObjectMeta`] (what an object is), `files` (its bytes on disk), `index` (its
 //! row), `reading` and [`LocalBuckets`] (both together, in one transaction with the event), [`S3Endpoint`] (the protocol over it),
-//! [`client`] and [`OutsideS3`] (for other people's buckets).
+//! [`client`] and [`OutsideS3`] (for other people's buckets), [`WorkBucket`] (for what a part of the host keeps in one).
 
 mod body;
 mod checksum;
@@ -25,5 +25,5 @@ pub use index::PART;
 pub use local::LocalBuckets;
 pub use multipart::{PartInfo, UploadInfo, Uploads};
 pub use object::{BucketInfo, Condition, ListQuery, ObjectInfo, ObjectMeta, Page};
-pub use outside::OutsideS3;
+pub use outside::{LONGEST_SIGNED, OutsideS3, WorkBucket};
 pub use s3::{EndpointLimits, Keys, S3Endpoint};

@@ -1,5 +1,7 @@
 //! Buckets of any S3 outside this host.
 
+mod work;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use wicket_config::StorageProvider;
 use wicket_core::{ObjectError, ObjectRef, Opened, chain};
 
 use crate::client::{REGION, client, sending};
+
+pub use work::{LONGEST_SIGNED, WorkBucket};
 
 /// Files above this go in parts of this size; with 10,000 parts that is 160 GB.
 const PART: u64 = 16 << 20;

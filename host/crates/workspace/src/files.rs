@@ -233,7 +233,8 @@ fn all_unlinked() -> Vec<Unlinked> {
     entries.flatten().filter_map(file).collect()
 }
 
-fn media_type(name: &str) -> Option<&'static str> {
+/// The media type of a file by the end of its name.
+pub fn media_type(name: &str) -> Option<&'static str> {
     let extension = name.rsplit_once('.')?.1;
     [
         ("jpg", "image/jpeg"),

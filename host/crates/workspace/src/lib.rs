@@ -19,7 +19,7 @@ use bytes::Bytes;
 use wicket_core::{Attempt, Event, Failure, ObjectRef};
 
 pub use environment::Places;
-pub use files::{LOOK, disk_use};
+pub use files::{LOOK, disk_use, media_type};
 pub use remove::remove_tree;
 
 /// Counts what goes through a workspace, and says when it is too much.
