@@ -1,5 +1,6 @@
 //! `wicket serve`: put the parts together, run, take them apart in order.
 
+pub(crate) mod batch;
 mod data_dir;
 mod open;
 mod shutdown;
@@ -37,6 +38,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// How long a container engine is waited for when the host starts and when it ends.
 const ENGINE: Duration = Duration::from_secs(10);
 
+/// How long AWS Batch and the work bucket of its jobs are waited for when the host starts and when it ends.
+const BATCH: Duration = Duration::from_secs(20);
+
 /// How long an uploaded module may wait for a service that names it.
 const UNNAMED: Duration = Duration::from_secs(86_400);
 
@@ -66,6 +70,7 @@ async fn run(config: HostConfig, data: PathBuf, options: ServeOptions) -> anyhow
 
     // Before anybody can call: what runs then is told from what was left.
     recover_containers(&node).await;
+    recover_jobs(&node).await;
     let s3_endpoint = wicket_buckets::S3Endpoint::new(node.buckets.clone(), node.credentials.s3.clone());
     node.tasks.spawn(s3_endpoint.serve(s3, node.stop.clone()));
     node.tasks.spawn(trigger::http::serve(node.clone(), http, api::router(node.clone())));
@@ -105,6 +110,11 @@ async fn run(config: HostConfig, data: PathBuf, options: ServeOptions) -> anyhow
     opened.data_dir.remove_host_file();
     if tokio::time::timeout(ENGINE, node.docker.drain()).await.is_err() {
         tracing::warn!("some containers were not removed; the next start does it");
+    }
+    if let Some(batch) = &node.batch
+        && tokio::time::timeout(BATCH, batch.drain()).await.is_err()
+    {
+        tracing::warn!("some batch jobs were not ended; the next start does it");
     }
     let store = node.store.clone();
     let dropped = node.recorder.dropped();
@@ -171,6 +181,23 @@ async fn recover_containers(node: &Node) {
     tracing::warn!(why, "containers of an earlier process were not looked for, or not all of them");
 }
 
+/// Finds the batch jobs of an earlier process. Where the work bucket does not answer now, the first attempt looks.
+async fn recover_jobs(node: &Node) {
+    let Some(batch) = &node.batch else { return };
+    let recovered = async {
+        if let Err(error) = batch.recover().await {
+            return Err(chain(&error));
+        }
+        node.sweep_jobs().await.map_err(|error| chain(&error))
+    };
+    let why = match tokio::time::timeout(BATCH, recovered).await {
+        Ok(Ok(())) => return,
+        Ok(Err(why)) => why,
+        Err(_) => "the work bucket does not answer".to_owned(),
+    };
+    tracing::warn!(why, "batch jobs of an earlier process were not looked for");
+}
+
 /// Looks for what an earlier process left half done.
 async fn sweep(node: Arc<Node>) {
     tokio::select! {
@@ -215,6 +242,9 @@ async fn housekeeping(node: Arc<Node>) {
             Ok(0) => {}
             Ok(n_invocations) => tracing::debug!(n_invocations, "old receipts forgotten"),
             Err(error) => tracing::warn!(error = chain(&error), "old receipts could not be forgotten"),
+        }
+        if let Err(error) = node.sweep_jobs().await {
+            tracing::warn!(error = chain(&error), "batch jobs that nobody waits for were not ended");
         }
         match node.catalog.forget_modules(UNNAMED).await {
             Ok(0) => {}

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Semaphore, watch};
+use wicket_batch::{BatchError, BatchExecutor};
 use wicket_buckets::{BucketError, LocalBuckets};
 use wicket_config::{ByteSize, ImageName, ModuleDigest, Service, ServiceName, Variant};
 use wicket_container::{DockerExecutor, EngineError};
@@ -54,6 +55,7 @@ pub(crate) struct Catalog {
 pub(crate) struct Executors {
     pub(crate) wasm: Arc<WasmExecutor>,
     pub(crate) docker: Arc<DockerExecutor>,
+    pub(crate) batch: Option<Arc<BatchExecutor>>,
 }
 
 /// What must hold of a service for `apply` to go on.
@@ -120,6 +122,9 @@ pub(crate) enum ApplyError {
     /// It cannot run in a container here.
     #[error("service `{0}` cannot run in a container here")]
     Engine(ServiceName, #[source] EngineError),
+    /// It cannot run as a batch job by this host.
+    #[error("service `{0}` cannot run as a batch job")]
+    Batch(ServiceName, #[source] BatchError),
     /// It has HTTP routes, and its module answers none.
     #[error("service `{0}` has HTTP routes, and its module is no HTTP handler but {1}")]
     NoHandler(ServiceName, Shape),
@@ -224,6 +229,17 @@ impl Catalog {
             if let Some(container) = &mut service.container {
                 container.content = content;
             }
+        }
+        if service.variants().contains(&Variant::Batch) {
+            let checked = match &self.executors.batch {
+                Some(batch) => batch.check(&service),
+                // It has another way to run.
+                None if service.variants().len() > 1 => Ok(()),
+                None => {
+                    Err(BatchError::Lacks("this host is not set up for AWS Batch (`[batch]`)".to_owned()))
+                }
+            };
+            checked.map_err(|source| ApplyError::Batch(service.name.clone(), source))?;
         }
 
         let _one_at_a_time = self.changing.lock().await;

@@ -137,8 +137,8 @@ async fn attempt(node: &Node, lease: Lease, slot: (Variant, Slot)) -> Result<(),
     if let Some(reason) = away {
         return wait(node, lease, &deployment, variant, reason).await;
     }
-    // One that an earlier process began and a container goes on with is no further attempt.
-    let goes_on = node.docker.is_waiting(lease.invocation.id);
+    // One that an earlier process began and a container or a job goes on with is no further attempt.
+    let goes_on = node.goes_on(lease.invocation.id);
     if lease.attempt > deployment.service.retry.attempts.max(1) && !goes_on {
         // Attempts that ended with the host itself: a poisoned event must not take it down for ever.
         let message = "no attempt could be settled: each time the host stopped, the disk was full or the lease was lost";

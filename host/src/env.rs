@@ -65,6 +65,17 @@ pub(crate) fn docker_socket() -> PathBuf {
     socket.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock"))
 }
 
+/// The keys of AWS's own tools: the public half, the secret half, and the token that comes with lent ones.
+pub(crate) fn aws_keys() -> Option<(String, Secret, Option<Secret>)> {
+    let (access, secret) = (text("AWS_ACCESS_KEY_ID")?, text("AWS_SECRET_ACCESS_KEY")?);
+    Some((access, Secret::new(secret), text("AWS_SESSION_TOKEN").map(Secret::new)))
+}
+
+/// The region of AWS's own tools.
+pub(crate) fn aws_region() -> Option<String> {
+    text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION"))
+}
+
 /// Programs are looked for in these folders.
 pub(crate) fn search_path() -> Vec<PathBuf> {
     value("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use wicket_batch::BatchExecutor;
 use wicket_buckets::LocalBuckets;
 use wicket_config::{HostConfig, ServiceName, Variant};
 use wicket_container::{DockerExecutor, EngineError};
@@ -58,6 +59,8 @@ pub(crate) struct Node {
     pub(crate) wasm: Arc<WasmExecutor>,
     /// What runs containers.
     pub(crate) docker: Arc<DockerExecutor>,
+    /// What runs jobs of AWS Batch, where this host is set up for it.
+    pub(crate) batch: Option<Arc<BatchExecutor>>,
     /// What is deployed.
     pub(crate) catalog: Arc<Catalog>,
     /// Who may do what.
@@ -294,7 +297,7 @@ impl Node {
         match variant {
             Variant::Wasm => Some(&*self.wasm),
             Variant::Docker => Some(&*self.docker),
-            Variant::Batch => None,
+            Variant::Batch => self.batch.as_deref().map(|batch| batch as &dyn Executor),
         }
     }
 
@@ -303,16 +306,36 @@ impl Node {
     pub(crate) async fn sweep_containers(&self) -> Result<(), SweepError> {
         self.docker.tidy().await?;
         for (id, attempt) in self.docker.waiting() {
-            let receipt = self.queue.receipt(id).await?;
-            let waits = receipt.is_some_and(|one| {
-                let ended = one.attempts.iter().any(|record| record.number == attempt);
-                matches!(one.state, State::Queued | State::Running) && !ended
-            });
-            if !waits {
+            if !self.will_go_on(id, attempt).await? {
                 self.docker.discard(id).await?;
             }
         }
         Ok(())
+    }
+
+    /// Ends batch jobs that an earlier process left and nobody will take over.
+    pub(crate) async fn sweep_jobs(&self) -> Result<(), QueueError> {
+        let Some(batch) = &self.batch else { return Ok(()) };
+        for (id, attempt) in batch.waiting() {
+            if !self.will_go_on(id, attempt).await? {
+                batch.discard(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an attempt that an earlier process began will be made again.
+    async fn will_go_on(&self, id: InvocationId, attempt: u32) -> Result<bool, QueueError> {
+        let receipt = self.queue.receipt(id).await?;
+        Ok(receipt.is_some_and(|one| {
+            let ended = one.attempts.iter().any(|record| record.number == attempt);
+            matches!(one.state, State::Queued | State::Running) && !ended
+        }))
+    }
+
+    /// Whether something that an earlier process began for an invocation waits to be taken over.
+    pub(crate) fn goes_on(&self, id: InvocationId) -> bool {
+        self.docker.is_waiting(id) || self.batch.as_ref().is_some_and(|batch| batch.is_waiting(id))
     }
 
     /// What an HTTP-shaped function of this service may read: the buckets it was granted.

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::problem::{nearest, place};
-use crate::{ByteSize, Network, Problem, Problems, Span};
+use crate::{BucketName, ByteSize, Network, Problem, Problems, Span};
 
 /// Largest file that is read.
 const MAX_FILE: usize = 1 << 20;
@@ -133,6 +133,10 @@ section! {
     }
 }
 
+mod batch;
+
+pub use batch::{BatchSection, Folder, Hidden};
+
 section! {
     /// `[drain]`: how the host stops.
     DrainSection {
@@ -169,6 +173,8 @@ pub struct HostConfig {
     pub wasm: WasmSection,
     /// `[docker]`.
     pub docker: DockerSection,
+    /// `[batch]`.
+    pub batch: BatchSection,
     /// `[drain]`.
     pub drain: DrainSection,
 }
@@ -224,9 +230,30 @@ impl Field for SocketAddr {
     }
 }
 
-impl Field for Option<PathBuf> {
+impl Field for PathBuf {
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
-        text(value, "a path").map(|path| Some(path.into()))
+        text(value, "a path").map(Into::into)
+    }
+}
+
+impl Field for String {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        match text(value, "a text")? {
+            "" => Err("this is not empty".to_owned()),
+            text => Ok(text.to_owned()),
+        }
+    }
+}
+
+impl Field for BucketName {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        text(value, "a bucket")?.parse().map_err(|error: crate::NameError| error.to_string())
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        T::read(value).map(Some)
     }
 }
 
@@ -367,11 +394,12 @@ impl HostConfig {
                 reader.problem(offset, "", error.message().to_owned(), None);
             }
             let top = top.get_ref();
-            reader.section("", top, &mut config.top, &["http", "queue", "wasm", "docker", "drain"]);
+            reader.section("", top, &mut config.top, &["http", "queue", "wasm", "docker", "batch", "drain"]);
             reader.table("http", top, &mut config.http);
             reader.table("queue", top, &mut config.queue);
             reader.table("wasm", top, &mut config.wasm);
             reader.table("docker", top, &mut config.docker);
+            reader.table("batch", top, &mut config.batch);
             reader.table("drain", top, &mut config.drain);
             config.top.allow_remote |= given.allow_remote;
             reader.listener("listen", top, &mut config.top.listen, given.listen, config.top.allow_remote);

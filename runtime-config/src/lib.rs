@@ -18,8 +18,8 @@ pub mod units;
 pub use batch::Batch;
 pub use container::{Container, ImageName, Network, NotAnImage, Pull, User};
 pub use host::{
-    DockerSection, DrainSection, Given, HostConfig, HttpSection, QueueSection, Registry, TopSection,
-    WasmSection,
+    BatchSection, DockerSection, DrainSection, Folder, Given, Hidden, HostConfig, HttpSection, QueueSection,
+    Registry, TopSection, WasmSection,
 };
 pub use name::{BucketName, ModuleDigest, NameError, ObjectKey, ServiceName};
 pub use problem::{Problem, Problems};

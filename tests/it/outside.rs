@@ -1,6 +1,6 @@
 //! An S3 of others as the storage of a service: SeaweedFS, with notifications as webhooks.
 
-mod weed;
+pub(crate) mod weed;
 
 use std::time::Duration;
 

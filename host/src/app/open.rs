@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use wicket_batch::BatchExecutor;
 use wicket_buckets::{Keys, LocalBuckets};
 use wicket_config::{DockerSection, HostConfig, WasmSection};
 use wicket_container::{DockerConfig, DockerExecutor};
@@ -16,6 +17,7 @@ use wicket_queue::SqliteQueue;
 use wicket_store::Store;
 use wicket_wasm::{WasmConfig, WasmEngine, WasmExecutor};
 
+use super::batch;
 use super::data_dir::{DB_FILE, DataDir};
 use crate::auth::Credentials;
 use crate::catalog::{self, Catalog, Executors, TableCell};
@@ -62,12 +64,13 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
     let wasm =
         WasmExecutor::on(engine, wasm_config(&config.wasm, &data_dir)?).context("the wasm executor")?;
     let docker = DockerExecutor::new(docker_config(&config.docker, &data_dir)?);
-    let executors = Executors { wasm: wasm.clone(), docker: docker.clone() };
+    let batch = batch::config(&config.batch, &data_dir.node_id()?)?.map(BatchExecutor::new);
+    let executors = Executors { wasm: wasm.clone(), docker: docker.clone(), batch: batch.clone() };
     let catalog =
         Catalog::open(table, store.clone(), buckets.clone(), executors).await.context("the catalog")?;
     let (recorder, recording) = Recorder::new(queue.clone());
     let node = Node {
-        slots: Slots::new(&config.wasm, &config.docker, doctor::machine_memory()),
+        slots: Slots::new(&config.wasm, &config.docker, &config.batch, doctor::machine_memory()),
         config,
         store,
         queue,
@@ -76,6 +79,7 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
         outside: Arc::new(Outside::default()),
         wasm,
         docker,
+        batch,
         catalog,
         credentials,
         running: Running::default(),

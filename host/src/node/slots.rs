@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wicket_config::{ByteSize, DockerSection, Service, Variant, WasmSection};
+use wicket_config::{ByteSize, BatchSection, DockerSection, Service, Variant, WasmSection};
 
 /// The budget of each executor. Each has its own: one that is full slows no other.
 #[derive(Debug)]
@@ -39,12 +39,17 @@ impl Count {
 
 impl Slots {
     /// `machine` is the memory of this machine: what containers have together, where the operator says nothing else.
-    pub(crate) fn new(wasm: &WasmSection, docker: &DockerSection, machine: ByteSize) -> Self {
+    pub(crate) fn new(
+        wasm: &WasmSection,
+        docker: &DockerSection,
+        batch: &BatchSection,
+        machine: ByteSize,
+    ) -> Self {
         Self {
             wasm: Count::new(wasm.max_instances),
             docker: Count::new(docker.max_containers),
             memory: Count::new(mib(docker.max_memory.unwrap_or(machine))),
-            batch: Count::new(0),
+            batch: Count::new(batch.max_jobs),
         }
     }
 

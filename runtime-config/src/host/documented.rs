@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    DockerSection, DrainSection, Given, HostConfig, HttpSection, QueueSection, Section, TopSection,
-    WasmSection,
+    BatchSection, DockerSection, DrainSection, Given, HostConfig, HttpSection, QueueSection, Section,
+    TopSection, WasmSection,
 };
 
 const DOCS: &str = include_str!("../../../docs/wicket-toml.md");
@@ -17,6 +17,7 @@ fn keys() -> BTreeSet<String> {
         ("queue.", QueueSection::keys()),
         ("wasm.", WasmSection::keys()),
         ("docker.", DockerSection::keys()),
+        ("batch.", BatchSection::keys()),
         ("drain.", DrainSection::keys()),
     ];
     sections

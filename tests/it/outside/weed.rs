@@ -11,16 +11,16 @@ use bytes::Bytes;
 use wicket_tests::{tools, until};
 
 /// Its access key.
-pub(super) const ACCESS: &str = "weedaccess";
+pub(crate) const ACCESS: &str = "weedaccess";
 /// Its secret key.
-pub(super) const SECRET: &str = "weedsecret";
+pub(crate) const SECRET: &str = "weedsecret";
 
 /// It takes seconds to start, more on a busy machine.
 const START: Duration = Duration::from_secs(120);
 
 /// A store. Killed when dropped.
 #[derive(Debug)]
-pub(super) struct Weed {
+pub(crate) struct Weed {
     folder: tempfile::TempDir,
     /// Each for its own protocol: those of master, volume server, filer and S3, then theirs for gRPC.
     ports: [u16; 8],
@@ -29,7 +29,7 @@ pub(super) struct Weed {
 
 impl Weed {
     /// An empty one, not yet started.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let identity = serde_json::json!({ "identities": [{
             "name": "camera",
@@ -46,7 +46,7 @@ impl Weed {
     }
 
     /// Starts it, and waits until it answers.
-    pub(super) async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         let [master, volume, filer, s3, master_grpc, volume_grpc, filer_grpc, s3_grpc] = self.ports;
         let log = std::fs::File::create(self.folder.path().join("log")).expect("a temporary file");
         let mut command = tools::weed();
@@ -69,14 +69,14 @@ impl Weed {
     }
 
     /// Ends it as a power cut would.
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _gone = child.kill().and_then(|()| child.wait());
         }
     }
 
     /// Its base URL.
-    pub(super) fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports[3])
     }
 
@@ -93,14 +93,14 @@ impl Weed {
     }
 
     /// Makes a bucket.
-    pub(super) async fn make(&self, bucket: &str) {
+    pub(crate) async fn make(&self, bucket: &str) {
         let client = self.client();
         let made = async || client.create_bucket().bucket(bucket).send().await.ok();
         until("SeaweedFS makes a bucket", START, made).await;
     }
 
     /// Puts an object, as soon as there is a volume for it.
-    pub(super) async fn put(&self, bucket: &str, key: &str, body: &str) {
+    pub(crate) async fn put(&self, bucket: &str, key: &str, body: &str) {
         let client = self.client();
         let put = async || {
             let body = Bytes::copy_from_slice(body.as_bytes()).into();
@@ -110,7 +110,7 @@ impl Weed {
     }
 
     /// An object's bytes, when it is there.
-    pub(super) async fn get(&self, bucket: &str, key: &str) -> Option<Bytes> {
+    pub(crate) async fn get(&self, bucket: &str, key: &str) -> Option<Bytes> {
         let got = self.client().get_object().bucket(bucket).key(key).send().await.ok()?;
         Some(got.body.collect().await.ok()?.into_bytes())
     }

@@ -47,7 +47,15 @@ pub enum BatchError {
 }
 
 impl BatchError {
-    /// What it means for an attempt.
+    /// What it means for an attempt of which nothing has run: it is none, where Batch is away.
+    pub(crate) fn before(&self) -> Failure {
+        match self {
+            Self::Away { .. } => Failure::Unavailable { message: self.to_string() },
+            Self::Refused { .. } | Self::Storage(_) | Self::Lacks(_) => self.failure(),
+        }
+    }
+
+    /// What it means for an attempt whose job may have run.
     pub(crate) fn failure(&self) -> Failure {
         Failure::Host { message: self.to_string() }
     }

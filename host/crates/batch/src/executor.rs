@@ -133,7 +133,7 @@ impl BatchExecutor {
             Err(error) => {
                 // The next attempt looks again.
                 self.leftovers().insert(id, leftover);
-                Err(error.failure())
+                Err(error.before())
             }
         }
     }
@@ -155,7 +155,7 @@ impl Executor for BatchExecutor {
                 let run = Run { parts: &self.parts, attempt: &attempt, batch: &batch, tally: &tally };
                 self.run(&run).await
             }
-            Err(error) => Err(error.failure()),
+            Err(error) => Err(error.before()),
         };
         Report { result, usage: tally.usage() }
     }

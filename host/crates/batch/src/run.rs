@@ -39,7 +39,7 @@ impl Run<'_> {
     /// Submits a job, and follows it to its end.
     pub(crate) async fn anew(&self) -> Result<Reply, Failure> {
         let parts = self.parts;
-        let away = |error: BatchError| error.failure();
+        let away = |error: BatchError| error.before();
         let service = &self.attempt.deployment.service;
         // The operator's file may say something else than when it was deployed.
         spec::check(&parts.config, service).map_err(away)?;
@@ -241,7 +241,8 @@ impl Run<'_> {
                     signal @ 1..=64 => format!(": killed by signal {signal}"),
                     _ => String::new(),
                 };
-                function(self.with_last_words(format!("exit status {code}{by}")), false)
+                let message = self.with_last_words(format!("exit status {code}{by}"));
+                Failure::exit(i64::from(*code), message)
             }
             Ended::Signal(signal) => {
                 function(self.with_last_words(format!("it was killed by signal {signal}")), false)
