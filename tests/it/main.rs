@@ -2,6 +2,7 @@
 
 mod api;
 mod attack;
+mod batch;
 mod cli;
 mod clients;
 mod containers;

@@ -2,9 +2,10 @@
 //!
 //! Read in this order: [`TestHost`] (starts, kills, restarts the binary), `client` (HTTP, S3, the command line against
 //! it), `receipts` (what became of a call), [`Wire`] (bytes that no client sends), [`guests`] (where the functions are), [`tools`] (S3 clients and a server of others), [`Engine`] (containers), [`OwnEngine`] (one that a
-//! story may kill), [`Between`] (what is between a host and an engine),
+//! story may kill), [`Between`] (what is between a host and an engine), [`batch`] (jobs, and what is between a host and a Batch),
 //! [`until`] (wait for a state, with a deadline).
 
+pub mod batch;
 mod between;
 mod client;
 mod engine;

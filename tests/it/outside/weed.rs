@@ -109,6 +109,12 @@ impl Weed {
         until("SeaweedFS takes an object", START, put).await;
     }
 
+    /// The keys of all objects.
+    pub(crate) async fn keys(&self, bucket: &str) -> Vec<String> {
+        let listed = self.client().list_objects_v2().bucket(bucket).send().await.expect("SeaweedFS answers");
+        listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect()
+    }
+
     /// An object's bytes, when it is there.
     pub(crate) async fn get(&self, bucket: &str, key: &str) -> Option<Bytes> {
         let got = self.client().get_object().bucket(bucket).key(key).send().await.ok()?;

@@ -1,0 +1,105 @@
+//! Services as jobs of AWS Batch: moto runs them on a real engine, with their files in an S3 that checks signatures.
+
+mod away;
+mod crash;
+mod flow;
+mod limits;
+mod setup;
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use wicket_tests::batch::{BatchServer, Between, supervisor};
+use wicket_tests::{Engine, IMAGE, Setup, TestHost, until};
+
+use crate::outside::weed::{ACCESS, SECRET, Weed};
+
+const SOON: Duration = Duration::from_secs(120);
+/// The bucket of the jobs' files.
+const WORK: &str = "jobs";
+
+/// All that jobs need.
+struct World {
+    engine: Engine,
+    weed: Weed,
+    _server: BatchServer,
+    between: Between,
+}
+
+impl World {
+    async fn start() -> Self {
+        let engine = Engine::find().await;
+        let mut weed = Weed::new();
+        let (server, ()) = tokio::join!(BatchServer::start(&engine), weed.start());
+        weed.make(WORK).await;
+        // As soon as there is a volume for it.
+        weed.put(WORK, "other", "somebody's").await;
+        let between = Between::start(server.endpoint()).await;
+        Self { engine, weed, _server: server, between }
+    }
+
+    /// `[batch]` of a host, with more lines.
+    fn config(&self, more: &str) -> String {
+        format!(
+            "[batch]\nbucket = \"{WORK}\"\nqueue = \"heavy\"\nendpoint = \"{}\"\naccess_key = \"AKIABATCH\"\n\
+             secret_key = \"batch-secret-key\"\ns3_endpoint = \"{}\"\ns3_access_key = \"{ACCESS}\"\n\
+             s3_secret_key = \"{SECRET}\"\nsupervisor = {:?}\npoll = \"1s\"\nstop_grace = \"1s\"\n{more}\n",
+            self.between.endpoint(),
+            self.weed.endpoint(),
+            supervisor(),
+        )
+    }
+
+    fn host(&self, more: &str) -> TestHost {
+        TestHost::with(Setup { config: self.config(more), ..Setup::default() })
+    }
+
+    /// Waits until there is nothing of a host's jobs: no object, no container.
+    async fn clean(&self) {
+        let objects = async || (self.weed.keys(WORK).await == ["other"]).then_some(());
+        until("the work bucket is as it was", SOON, objects).await;
+        until("no container is left", SOON, async || {
+            let options =
+                bollard::query_parameters::ListContainersOptionsBuilder::default().all(true).build();
+            let all = self.engine.docker.list_containers(Some(options)).await.expect("the engine answers");
+            let ours = |name: &String| name.starts_with("/wicket-") && name.contains(&self.tag());
+            let left = all.iter().any(|one| one.names.iter().flatten().any(ours));
+            (!left).then_some(())
+        })
+        .await;
+    }
+
+    /// What stands in the names of this story's jobs and of no other's: the service is named by it.
+    fn tag(&self) -> String {
+        self.between.endpoint().rsplit(':').next().unwrap_or_default().to_owned()
+    }
+}
+
+/// Creates a service that runs a script as a job, with more fields.
+async fn deploy(host: &TestHost, name: &str, script: &str, more: Value) {
+    let mut service = json!({
+        "name": name, "image": IMAGE, "script": script, "execution": "batch", "batch": {"timeout": "60s"},
+        "input": [{"path": "box/in"}], "output": [{"path": "box/out"}],
+    });
+    for (field, value) in more.as_object().expect("fields") {
+        service[field] = value.clone();
+    }
+    let answer = host.admin(Method::POST, "/system/services", service.to_string()).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+}
+
+/// The receipt of a service's only invocation, once it has its end.
+async fn ended(host: &TestHost, name: &str) -> Value {
+    until(&format!("{name} has its end"), SOON, async || {
+        let mut receipts = host.receipts(name).await;
+        let receipt = (receipts.len() == 1).then(|| receipts.remove(0))?;
+        receipt["finished"].is_string().then_some(receipt)
+    })
+    .await
+}
+
+/// The log of an invocation, a line each.
+fn log(host: &TestHost, receipt: &Value) -> String {
+    host.wicket(&["logs", receipt["id"].as_str().expect("an id")]).stdout
+}

@@ -1,0 +1,42 @@
+//! Jobs that take too long, and jobs that nobody waits for any more.
+
+use http::Method;
+use serde_json::json;
+use wicket_tests::{failure, until};
+
+use super::{SOON, World, deploy, ended, log};
+
+#[tokio::test]
+async fn a_job_ends_at_its_time_and_when_its_host_stops() {
+    let world = World::start().await;
+    let mut host = world.host("[drain]\ndeadline = \"100ms\"");
+    let once = json!({"attempts": 1});
+    let fields = json!({"batch": {"timeout": "1s"}, "retry": once});
+    deploy(&host, "slow", "trap 'echo told to end >&2; exit 1' TERM; echo begun; sleep 600 & wait", fields)
+        .await;
+    host.put("box", "in/a", "x").await;
+    let receipt = ended(&host, "slow").await;
+    assert_eq!(failure(&receipt), "timeout", "{receipt}");
+    let said = log(&host, &receipt);
+    assert!(said.contains("begun") && said.contains("told to end"), "{said}");
+    host.wicket(&["rm", "slow"]);
+    // One that does not come out of the queue in time.
+    let fields = json!({"batch": {"wait": "100ms"}, "retry": once});
+    deploy(&host, "waits", "true", fields).await;
+    host.put("box", "in/b", "x").await;
+    let receipt = ended(&host, "waits").await;
+    let message = receipt["attempts"][0]["failure"]["message"].as_str().unwrap_or_default();
+    assert!(failure(&receipt) == "timeout" && message.contains("queue `heavy`"), "{receipt}");
+    host.wicket(&["rm", "waits"]);
+    // One that runs when the host stops: ended, and made again when it starts.
+    deploy(&host, "long", "echo begun; sleep 600", json!({})).await;
+    host.put("box", "in/c", "x").await;
+    let jobs = world.between.seen("submitjob").len();
+    until("it is submitted", SOON, async || (world.between.seen("submitjob").len() > jobs).then_some(()))
+        .await;
+    host.terminate();
+    assert!(!world.between.seen("terminatejob").is_empty());
+    let left = host.admin(Method::GET, "/health", "");
+    drop(left);
+    world.clean().await;
+}
