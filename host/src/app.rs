@@ -20,7 +20,7 @@ use crate::auth::ADMIN_USER;
 use crate::node::{Addresses, Node};
 use crate::{api, dispatch, env, trigger};
 
-pub(crate) use data_dir::{HOST_FILE, PASSWORD_FILE, S3_KEYS_FILE};
+pub(crate) use data_dir::{HOST_FILE, NODE_ID_FILE, PASSWORD_FILE, S3_KEYS_FILE};
 
 /// How `serve` talks.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 //! the contract for scripts.
 
 mod apply;
+mod batch;
 mod bucket;
 mod check;
 mod connect;
@@ -60,6 +61,7 @@ enum Command {
     Versions(versions::Args),
     Rollback(rollback::Args),
     Bucket(bucket::Args),
+    Batch(batch::Args),
     Inspect(inspect::Args),
     Doctor(doctor::Args),
     /// What the host starts to compile a module.
@@ -90,6 +92,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Versions(args) => wait(versions::run(args, &mut out)),
         Command::Rollback(args) => wait(rollback::run(args, &mut out)),
         Command::Bucket(args) => wait(bucket::run(args, &mut out)),
+        Command::Batch(args) => wait(batch::run(args, &mut out)),
     };
     let done = done.and_then(|exit| out.flush().map(|()| exit).map_err(Into::into));
     outcome::tell(done).into()

@@ -257,12 +257,6 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
-impl Field for Option<ByteSize> {
-    fn read(value: &DeValue<'_>) -> Result<Self, String> {
-        ByteSize::read(value).map(Some)
-    }
-}
-
 impl<T: FromStr<Err: Display>> Field for Vec<T> {
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         let list = value.as_array().ok_or("this is a list, as in [\"a\", \"b\"]")?;

@@ -8,6 +8,7 @@ mod setup;
 
 use std::time::Duration;
 
+use bollard::query_parameters::ListContainersOptionsBuilder;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use wicket_tests::batch::{BatchServer, Between, supervisor};
@@ -55,24 +56,25 @@ impl World {
         TestHost::with(Setup { config: self.config(more), ..Setup::default() })
     }
 
-    /// Waits until there is nothing of a host's jobs: no object, no container.
-    async fn clean(&self) {
-        let objects = async || (self.weed.keys(WORK).await == ["other"]).then_some(());
-        until("the work bucket is as it was", SOON, objects).await;
-        until("no container is left", SOON, async || {
-            let options =
-                bollard::query_parameters::ListContainersOptionsBuilder::default().all(true).build();
-            let all = self.engine.docker.list_containers(Some(options)).await.expect("the engine answers");
-            let ours = |name: &String| name.starts_with("/wicket-") && name.contains(&self.tag());
-            let left = all.iter().any(|one| one.names.iter().flatten().any(ours));
-            (!left).then_some(())
-        })
-        .await;
+    /// Names and states of the containers of a host's jobs.
+    async fn containers(&self, host: &TestHost) -> Vec<(String, String)> {
+        let node = std::fs::read_to_string(host.data().join("node-id")).expect("the host has an id");
+        let ours = format!("/wicket-{}", node.get(..8).expect("a long id"));
+        let options = ListContainersOptionsBuilder::default().all(true).build();
+        let all = self.engine.docker.list_containers(Some(options)).await.expect("the engine answers");
+        let named = all.into_iter().filter_map(|one| {
+            let name = one.names.iter().flatten().find(|name| name.starts_with(&ours)).cloned()?;
+            Some((name, one.state.map(|state| state.to_string()).unwrap_or_default()))
+        });
+        named.collect()
     }
 
-    /// What stands in the names of this story's jobs and of no other's: the service is named by it.
-    fn tag(&self) -> String {
-        self.between.endpoint().rsplit(':').next().unwrap_or_default().to_owned()
+    /// Waits until there is nothing of a host's jobs: no object, no container.
+    async fn clean(&self, host: &TestHost) {
+        let objects = async || (self.weed.keys(WORK).await == ["other"]).then_some(());
+        until("the work bucket is as it was", SOON, objects).await;
+        until("no container is left", SOON, async || self.containers(host).await.is_empty().then_some(()))
+            .await;
     }
 }
 

@@ -29,6 +29,7 @@ const START: Duration = Duration::from_secs(180);
 pub struct BatchServer {
     child: Child,
     port: u16,
+    folder: tempfile::TempDir,
     /// What it has made for a compute environment: `role`, `profile`, `subnet`, `group`.
     pub made: Value,
 }
@@ -43,6 +44,8 @@ impl BatchServer {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = free.local_addr().expect("it is bound").port();
         drop(free);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let log = std::fs::File::create(folder.path().join("log")).expect("a temporary file");
         let script = crate::host::root().join("tests/src/batch_server.py");
         let mut child = tools::python()
             .arg(script)
@@ -51,7 +54,7 @@ impl BatchServer {
             .env("MOTO_DOCKER_NETWORK_MODE", "host")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("python starts");
         let mut line = String::new();
@@ -60,7 +63,7 @@ impl BatchServer {
         let made = serde_json::from_str(&line).expect("moto starts: is `cargo xtask tools` done?");
         let up = async || tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok();
         drop(until("moto listens", START, up).await);
-        Self { child, port, made }
+        Self { child, port, folder, made }
     }
 
     /// Its base URL.
@@ -72,6 +75,14 @@ impl BatchServer {
 impl Drop for BatchServer {
     fn drop(&mut self) {
         let _gone = self.child.kill().and_then(|()| self.child.wait());
+        if std::thread::panicking() {
+            #[expect(clippy::print_stderr, reason = "a failed story shows what Batch said")]
+            {
+                let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+                let said: Vec<&str> = log.lines().filter(|line| !line.contains("\" 200 -")).collect();
+                eprintln!("--- moto said:\n{}", said.join("\n"));
+            }
+        }
     }
 }
 

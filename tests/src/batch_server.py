@@ -35,5 +35,7 @@ subnet = next(iter(ec2.describe_subnets()))
 group = ec2.create_security_group("machines", "machines", vpc_id=subnet.vpc_id)
 made = {"role": role.arn, "profile": profile.arn, "subnet": subnet.id, "group": group.id}
 print(json.dumps(made), flush=True)
+# Nobody reads on there, and it prints warnings while it runs jobs.
+sys.stdout = sys.stderr
 
 moto.server.main(["-H", "127.0.0.1", "-p", sys.argv[1]])

@@ -22,7 +22,7 @@ pub(super) const DB_FILE: &str = "wicket.db";
 /// The key of the compile cache.
 const CACHE_KEY_FILE: &str = "cache-key";
 /// What tells this host from others.
-const NODE_ID_FILE: &str = "node-id";
+pub(crate) const NODE_ID_FILE: &str = "node-id";
 
 /// A host's data folder, 0700.
 #[derive(Debug)]

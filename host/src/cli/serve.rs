@@ -50,8 +50,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 fn log() -> Result<(), Complaint> {
     let wanted = env::log_filter();
     // The S3 protocol crate tells every refusal as an error, and requests with all their headers; the engine's client
-    // tells what it sends, the secrets of a container included. The last word counts.
-    let directives = format!("{},s3s=off,bollard=off", wanted.as_deref().unwrap_or("info"));
+    // tells what it sends, the secrets of a container included; AWS's clients tell links that they have signed. The last
+    // word counts.
+    let directives = format!(
+        "{},s3s=off,bollard=off,aws_smithy_runtime=warn,aws_smithy_runtime_api=warn,aws_smithy_http_client=warn,\
+         aws_sdk_batch=warn,aws_sdk_s3=warn,aws_runtime=warn,aws_sigv4=warn,hyper_util=info",
+        wanted.as_deref().unwrap_or("info")
+    );
     let filter = EnvFilter::try_new(directives).map_err(|error| {
         Complaint::new(Exit::Usage, format!("{} is no log filter: {error}", env::LOG))
             .help("as in `info` or `wicket=debug`")

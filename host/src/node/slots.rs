@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wicket_config::{ByteSize, BatchSection, DockerSection, Service, Variant, WasmSection};
+use wicket_config::{BatchSection, ByteSize, DockerSection, Service, Variant, WasmSection};
 
 /// The budget of each executor. Each has its own: one that is full slows no other.
 #[derive(Debug)]

@@ -38,5 +38,5 @@ async fn what_is_away_is_waited_for_and_wrong_keys_are_told() {
     let service = json!({"name": "no", "image": "a:1", "execution": "batch", "batch": {}}).to_string();
     let refused = host.admin(Method::POST, "/system/services", service).await;
     assert!(refused.text().contains("neither a script nor `args`"), "{}", refused.text());
-    world.clean().await;
+    world.clean(&host).await;
 }

@@ -27,7 +27,7 @@ async fn a_job_that_was_submitted_runs_once_though_its_host_never_knew() {
     );
     assert!(host.object("box", "out/done").await.is_some());
     assert_eq!(world.between.seen("submitjob").len(), 1, "it was submitted again");
-    world.clean().await;
+    world.clean(&host).await;
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ env | grep -c WICKET_JOB || echo no link
         assert!(said.contains(words), "{words}: {said}");
     }
     // Nothing stays, and no secret was told.
-    world.clean().await;
+    world.clean(&host).await;
     let submitted = world.between.seen("submitjob");
     assert_eq!(submitted.len(), 1, "{submitted:?}");
     for hidden in ["s3cret-of-the-service", "batch-secret-key", crate::outside::weed::SECRET] {
@@ -89,5 +89,5 @@ async fn the_exit_status_decides_and_what_begins_together_goes_together() {
         looks.iter().any(|look| look["jobs"].as_array().is_some_and(|jobs| jobs.len() >= 2)),
         "{looks:?}"
     );
-    world.clean().await;
+    world.clean(&host).await;
 }

@@ -1,6 +1,5 @@
 //! Jobs that take too long, and jobs that nobody waits for any more.
 
-use http::Method;
 use serde_json::json;
 use wicket_tests::{failure, until};
 
@@ -31,12 +30,13 @@ async fn a_job_ends_at_its_time_and_when_its_host_stops() {
     // One that runs when the host stops: ended, and made again when it starts.
     deploy(&host, "long", "echo begun; sleep 600", json!({})).await;
     host.put("box", "in/c", "x").await;
-    let jobs = world.between.seen("submitjob").len();
-    until("it is submitted", SOON, async || (world.between.seen("submitjob").len() > jobs).then_some(()))
-        .await;
+    until("it runs", SOON, async || {
+        let all = world.containers(&host).await;
+        all.iter().any(|(name, state)| name.contains("-long-") && state == "running").then_some(())
+    })
+    .await;
+    let ended = world.between.seen("terminatejob").len();
     host.terminate();
-    assert!(!world.between.seen("terminatejob").is_empty());
-    let left = host.admin(Method::GET, "/health", "");
-    drop(left);
-    world.clean().await;
+    assert_eq!(world.between.seen("terminatejob").len(), ended + 1);
+    world.clean(&host).await;
 }

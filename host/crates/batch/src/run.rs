@@ -120,8 +120,7 @@ impl Run<'_> {
             }
         };
         held.job = Job::Ended;
-        let stream = if outcome.is_some() { seen.log.as_deref() } else { None };
-        said.rest(&parts.aws, &parts.config.log_group, stream).await;
+        said.rest(&parts.aws, &parts.config.log_group, seen.log.as_deref()).await;
         let Some(outcome) = outcome else { return Err(self.no_outcome(&seen)) };
         self.tally.count(&outcome);
         if outcome.ended != Ended::Exit(0) {
@@ -217,9 +216,12 @@ impl Run<'_> {
         if reason.contains("attempt duration exceeded") {
             return self.timed_out();
         }
+        // What the supervisor said last, if it came to run.
+        let said = self.attempt.log.last(LogStream::Host).unwrap_or_default();
         let why = match (seen.state, reason) {
             (State::Unknown, _) => "AWS Batch does not know the job",
-            (_, "") => "no reason is given",
+            (_, "") if said.is_empty() => "no reason is given",
+            (_, "") => said.as_str(),
             (_, reason) => reason,
         };
         Failure::Host {
