@@ -1,4 +1,6 @@
 //! Services as jobs of AWS Batch: moto runs them on a real engine, with their files in an S3 that checks signatures.
+//!
+//! Each story has threads of its own: what stands between host and Batch works while the story waits for a process.
 
 mod away;
 mod crash;

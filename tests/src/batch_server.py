@@ -30,7 +30,7 @@ role = iam.create_role(
 )
 profile = iam.create_instance_profile(name="machines", path="/", role_names=["batch"])
 machines = batch.create_compute_environment("machines", "UNMANAGED", "ENABLED", None, role.arn)
-batch.create_job_queue("heavy", "1", None, "ENABLED", [{"order": 1, "computeEnvironment": machines.arn}])
+batch.create_job_queue("heavy", 1, None, "ENABLED", [{"order": 1, "computeEnvironment": machines.arn}])
 subnet = next(iter(ec2.describe_subnets()))
 group = ec2.create_security_group("machines", "machines", vpc_id=subnet.vpc_id)
 made = {"role": role.arn, "profile": profile.arn, "subnet": subnet.id, "group": group.id}

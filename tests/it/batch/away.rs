@@ -7,7 +7,7 @@ use wicket_tests::{Setup, TestHost, failure, until};
 use super::{SOON, World, deploy, ended};
 use crate::outside::weed::SECRET;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_away_is_waited_for_and_wrong_keys_are_told() {
     let world = World::start().await;
     let away = world.config("").replace(&world.between.endpoint(), "http://127.0.0.1:9");

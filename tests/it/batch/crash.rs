@@ -8,7 +8,7 @@ use super::{World, deploy, ended, log};
 /// Says that it runs where all runs can be counted.
 const SCRIPT: &str = "echo ran once; date > $TMP_OUTPUT_DIR/done";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_was_submitted_runs_once_though_its_host_never_knew() {
     let world = World::start().await;
     let host = world.host("");
@@ -30,7 +30,7 @@ async fn a_job_that_was_submitted_runs_once_though_its_host_never_knew() {
     world.clean(&host).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_was_not_submitted_yet_runs_once() {
     let world = World::start().await;
     let host = world.host("");

@@ -5,7 +5,7 @@ use wicket_tests::{failure, until};
 
 use super::{SOON, World, deploy, ended, log};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_becomes_a_job_and_its_files_are_outputs() {
     let world = World::start().await;
     let env = vec![("WICKET_LOG".to_owned(), "trace".to_owned())];
@@ -57,7 +57,7 @@ env | grep -c WICKET_JOB || echo no link
     assert!(!host.stderr().contains("X-Amz-Signature"), "a signed link is in the log");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_exit_status_decides_and_what_begins_together_goes_together() {
     let world = World::start().await;
     let host = world.host("");

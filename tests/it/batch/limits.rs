@@ -5,7 +5,7 @@ use wicket_tests::{failure, until};
 
 use super::{SOON, World, deploy, ended, log};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_ends_at_its_time_and_when_its_host_stops() {
     let world = World::start().await;
     let mut host = world.host("[drain]\ndeadline = \"100ms\"");

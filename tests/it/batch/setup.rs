@@ -23,7 +23,7 @@ fn actions(plan: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn machines_and_a_queue_are_planned_made_and_taken_away() {
     let engine = Engine::find().await;
     let server = BatchServer::start(&engine).await;
