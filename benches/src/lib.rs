@@ -3,16 +3,24 @@
 //! The machine is shared and noisy. So a figure is never alone: a peer runs in the same round, rounds are interleaved,
 //! medians are taken, and CPU time per request is the figure to trust.
 
+mod bare;
+mod calls;
+mod chart;
 mod load;
 mod peer;
 mod s3;
+mod stage;
 mod table;
 mod tools;
 mod weed;
 
-pub use load::{Load, wrk};
+pub use bare::{Bare, Steps, docker_loop, docker_program, docker_run};
+pub use calls::{apply, apply_script, call, depth, ended, submit, total_ms, upload};
+pub use chart::{Chart, Curve, bytes};
+pub use load::{Load, paced, wrk};
 pub use peer::{Peer, cpu_time, forget_peak, free_port, peak_rss};
 pub use s3::{Connection, Keys, Payload};
+pub use stage::{Kind, Stage};
 pub use table::{Table, median, percentile, scratch};
 pub use tools::{large_component, wasmtime};
 pub use weed::Weed;

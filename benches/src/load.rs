@@ -1,4 +1,12 @@
-//! Closed-loop HTTP load by `wrk`.
+//! HTTP load: closed-loop by `wrk`, and at a pace.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::task::JoinSet;
 
 use crate::tools;
 
@@ -57,6 +65,31 @@ pub fn wrk(url: &str, connections: u32, seconds: u32) -> Load {
         p50: micros(&field("50%")),
         p99: micros(&field("99%")),
     }
+}
+
+/// A GET each `pace` for so long, whether those before were answered or not. How long each took, ms, from when it was
+/// due: one that could not be sent in time was waited for too.
+///
+/// # Panics
+///
+/// When one is not answered with 2xx.
+pub async fn paced(url: &str, pace: Duration, span: Duration) -> Vec<f64> {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let url: http::Uri = url.parse().expect("a URL");
+    let (begin, mut calls) = (Instant::now(), JoinSet::new());
+    let mut due = begin;
+    while due < begin + span {
+        tokio::time::sleep_until(due.into()).await;
+        let (client, url) = (client.clone(), url.clone());
+        calls.spawn(async move {
+            let answer = client.get(url).await.expect("the host answers");
+            assert!(answer.status().is_success(), "{}", answer.status());
+            answer.into_body().collect().await.expect("the answer arrives");
+            due.elapsed().as_secs_f64() * 1e3
+        });
+        due += pace;
+    }
+    calls.join_all().await
 }
 
 /// `1.23ms` in µs.
