@@ -73,11 +73,11 @@ fn gif(width: u16, height: u16, shown: &[([u8; 3], u16)]) -> Vec<u8> {
     encoder.into_inner().unwrap()
 }
 
+/// Names and colours.
+type Pictures = Vec<(String, &'static str)>;
+
 /// What `split` makes of a file: the names and colours of its pictures, and `video.json`.
-fn made(
-    bytes: &[u8],
-    options: &Options,
-) -> Result<(Vec<(String, &'static str)>, serde_json::Value), Refusal> {
+fn made(bytes: &[u8], options: &Options) -> Result<(Pictures, serde_json::Value), Refusal> {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("video");
     fs::write(&input, bytes).unwrap();
