@@ -167,7 +167,7 @@ fn libraries(tools: &Path) -> anyhow::Result<OsString> {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let Some((mut child, _data)) = self.started.take() else { return };
+        let Some((mut child, data)) = self.started.take() else { return };
         // The demo's engine was not told to the stories, and they may have one of their own.
         if fs::read_to_string(told().join("socket")).is_ok_and(|told| Path::new(&told) == self.socket) {
             let _no_socket_any_more = fs::remove_file(told().join("socket"));
@@ -178,5 +178,10 @@ impl Drop for Engine {
             let _gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         let _status = child.wait();
+        // It leaves this mounted, and the folder could not be removed.
+        let netns = data.path().join("exec/netns/default");
+        if netns.exists() {
+            let _unmounted = Command::new("umount").arg("--lazy").arg(&netns).status();
+        }
     }
 }
