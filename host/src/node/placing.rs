@@ -67,6 +67,9 @@ impl Placing {
             }
         }
         drop(away);
+        if record.placement.is_none() {
+            return;
+        }
         let mut experience = self.experience();
         if let Some((_, experience)) =
             experience.get_mut(name).filter(|(version, _)| *version == deployment.version)
@@ -90,6 +93,10 @@ impl Node {
         size: Option<u64>,
         attempts: &[AttemptRecord],
     ) -> Option<Placed> {
+        // Most have one variant, and nothing to learn.
+        if deployment.service.variants().len() < 2 {
+            return self.place_by(deployment, size, attempts, &mut Experience::default());
+        }
         self.look_back(deployment).await;
         let mut experience = self.placing.experience();
         let (_, experience) = experience

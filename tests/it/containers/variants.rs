@@ -127,20 +127,33 @@ async fn what_needs_a_gpu_or_more_memory_than_there_is_passes_the_module_over() 
     let why = &receipt["attempts"][0]["placement"]["passed"][0]["why"];
     assert_eq!(why["kind"], "needs", "{receipt}");
     assert!(why["message"].as_str().is_some_and(|text| text.contains("at most 64MiB here")), "{why}");
+    // The same of a GPU, whether the engine has one or not.
+    let mut service = host.admin(Method::GET, "/system/services/swell", "").await.json();
+    service["container"]["gpus"] = 1.into();
+    service["limits"]["memory"] = "8MiB".into();
+    let changed = host.admin(Method::PUT, "/system/services", service.to_string()).await;
+    assert_eq!(changed.status, StatusCode::NO_CONTENT, "{}", changed.text());
+    let asked = host.wicket(&["explain", "box/in/b", "--size", "1KB"]).stdout;
+    assert!(asked.contains("not on wasm: it needs 1 GPU(s)"), "{asked}");
     clean(&engine, &host).await;
+}
+
+/// The engine by a socket that can be taken away.
+fn behind_a_link(engine: &Engine, folder: &std::path::Path) -> Engine {
+    let socket = folder.join("docker.sock");
+    std::os::unix::fs::symlink(&engine.socket, &socket).expect("a link");
+    Engine { socket, docker: engine.docker.clone() }
 }
 
 #[tokio::test]
 async fn a_stage_waits_for_its_engine_and_says_so() {
     let engine = Engine::find().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let socket = folder.path().join("docker.sock");
-    std::os::unix::fs::symlink(&engine.socket, &socket).expect("a link");
-    let away = Engine { socket: socket.clone(), docker: engine.docker.clone() };
+    let away = behind_a_link(&engine, folder.path());
     let host = away.host();
     let fields = json!({"input": [{"path": "box/in"}], "output": [{"path": "box/out"}]});
     super::deploy(&host, "heavy", "cp $INPUT_FILE_PATH $TMP_OUTPUT_DIR/", fields).await;
-    std::fs::remove_file(&socket).expect("it goes");
+    std::fs::remove_file(&away.socket).expect("it goes");
     let host = host.restart();
     host.put("box", "in/a", "kept").await;
     let waits = async || {
@@ -156,7 +169,7 @@ async fn a_stage_waits_for_its_engine_and_says_so() {
     assert!(shown.contains("no container engine answers"), "{shown}");
     // It survives a restart, and goes on when the engine is back.
     let host = host.restart();
-    std::os::unix::fs::symlink(&engine.socket, &socket).expect("a link");
+    std::os::unix::fs::symlink(&engine.socket, &away.socket).expect("a link");
     assert_eq!(until("it is there", SOON, async || host.object("box", "out/a").await).await, "kept");
     let receipt = host.receipts("heavy").await.remove(0);
     assert_eq!((ways(&receipt), &receipt["waiting"]), (vec![("docker", None)], &Value::Null), "{receipt}");
@@ -167,13 +180,11 @@ async fn a_stage_waits_for_its_engine_and_says_so() {
 async fn waiting_ends_with_the_time_that_the_service_gives_it() {
     let engine = Engine::find().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let socket = folder.path().join("docker.sock");
-    std::os::unix::fs::symlink(&engine.socket, &socket).expect("a link");
-    let away = Engine { socket: socket.clone(), docker: engine.docker.clone() };
+    let away = behind_a_link(&engine, folder.path());
     let host = away.host();
     let fields = json!({"input": [{"path": "box/in"}], "unavailable": {"timeout": "2s"}});
     super::deploy(&host, "heavy", "true", fields).await;
-    std::fs::remove_file(&socket).expect("it goes");
+    std::fs::remove_file(&away.socket).expect("it goes");
     host.put("box", "in/a", "x").await;
     let ended = async || host.receipts("heavy").await.pop().filter(|one| one["state"] == "failed");
     let receipt = until("it is given up", SOON, ended).await;
@@ -184,4 +195,31 @@ async fn waiting_ends_with_the_time_that_the_service_gives_it() {
     let read = host.admin(Method::GET, "/system/services/heavy", "").await.json();
     let (status, _, receipt) = run(&host, "heavy", read["token"].as_str().expect("a token"), "").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{receipt}");
+}
+
+#[tokio::test]
+async fn containers_have_a_budget_of_memory_together() {
+    let engine = Engine::find().await;
+    let host = engine.host_with("max_memory = \"64MiB\"", wicket_tests::Setup::default());
+    let service = json!({"name": "wide", "image": IMAGE, "script": "true",
+        "container": {"pull": "never", "memory": "65MiB"}});
+    let refused = host.admin(Method::POST, "/system/services", service.to_string()).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text());
+    assert!(refused.text().contains("docker.max_memory"), "{}", refused.text());
+    // Each fits alone, and no two together.
+    let fields = json!({"container": {"memory": "40MiB"}, "input": [{"path": "box/in"}], "output": [{"path": "box/out"}]});
+    super::deploy(&host, "half", "sleep 1; cp $INPUT_FILE_PATH $TMP_OUTPUT_DIR/", fields).await;
+    for n in 0..3 {
+        host.put("box", &format!("in/{n}"), "x").await;
+    }
+    for n in 0..3 {
+        let out = format!("out/{n}");
+        until("it ran", SOON, async || {
+            let running = engine.containers(&host).await;
+            assert!(running.iter().filter(|(_, state)| state == "running").count() < 2, "{running:?}");
+            host.object("box", &out).await
+        })
+        .await;
+    }
+    clean(&engine, &host).await;
 }

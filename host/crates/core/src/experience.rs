@@ -55,6 +55,11 @@ impl Experience {
             for passed in passed.filter(|passed| matches!(passed.why, Why::Record { .. })) {
                 experience.of_variant(passed.variant).passed += 1;
             }
+            if attempt.placement.as_ref().is_some_and(|placement| placement.probe)
+                && let Some(variant) = variant_of(attempt)
+            {
+                experience.of_variant(variant).passed = 0;
+            }
             experience.learn(attempt);
         }
         experience
@@ -62,9 +67,8 @@ impl Experience {
 
     /// Takes in how an attempt ended. One without a size, or that failed for another reason, says nothing.
     pub fn learn(&mut self, attempt: &AttemptRecord) {
-        const ALL: [Variant; 3] = [Variant::Wasm, Variant::Docker, Variant::Batch];
         let Some(size) = attempt.placement.as_ref().and_then(|placement| placement.size) else { return };
-        let Some(variant) = ALL.into_iter().find(|one| executor_of(*one) == attempt.executor) else { return };
+        let Some(variant) = variant_of(attempt) else { return };
         match &attempt.failure {
             None => self.of_variant(variant).fitted(size),
             Some(Failure::Limit { limit, .. }) if is_limit_of_variant(*limit) => {
@@ -93,6 +97,12 @@ impl Experience {
     fn of_variant(&mut self, variant: Variant) -> &mut Sizes {
         self.0.entry(variant).or_default()
     }
+}
+
+/// The variant that an attempt ran; none where its executor is none of a service's variants.
+fn variant_of(attempt: &AttemptRecord) -> Option<Variant> {
+    const ALL: [Variant; 3] = [Variant::Wasm, Variant::Docker, Variant::Batch];
+    ALL.into_iter().find(|variant| executor_of(*variant) == attempt.executor)
 }
 
 impl Sizes {

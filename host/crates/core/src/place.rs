@@ -309,9 +309,21 @@ mod tests {
         assert_eq!(place(&small, &mut experience).unwrap().variant, Variant::Wasm);
         let unknown = Asked { size: None, ..question };
         assert_eq!(place(&unknown, &mut experience).unwrap().variant, Variant::Wasm);
-        // What passed it over is told by receipts, so a host that starts knows when a probe is due.
-        let mut again = Experience::of(1, [&ended]);
-        let probes = (0..40).filter(|_| place(&question, &mut again).unwrap().placement.probe).count();
-        assert_eq!(probes, 1);
+    }
+
+    #[test]
+    fn a_host_that_starts_knows_from_receipts_when_a_probe_is_due() {
+        let question = asked(&ALL, &[], &nothing);
+        let mut attempts = vec![attempt("wasm", 1, limit(Limit::CpuTime))];
+        let mut probes = Vec::new();
+        // As if it were started anew before each.
+        for n in 0..120 {
+            let placed = place(&question, &mut Experience::of(1, &attempts)).unwrap();
+            let failure = if placed.placement.probe { limit(Limit::CpuTime) } else { None };
+            probes.extend(placed.placement.probe.then_some(n));
+            let placement = Some(placed.placement);
+            attempts.push(AttemptRecord { placement, ..attempt(executor_of(placed.variant), 1, failure) });
+        }
+        assert_eq!(probes, [32, 97]);
     }
 }
