@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use wicket_buckets::WorkBucket;
 use wicket_config::Service;
 use wicket_core::{Attempt, Executor, Failure, InvocationId, Reply, Report};
+use wicket_workspace::Tally;
 
 use crate::aws::{Aws, BatchError};
 use crate::config::BatchConfig;
@@ -18,7 +19,6 @@ use crate::leftover::{self, Leftover};
 use crate::run::Run;
 use crate::spec;
 use crate::submit::Submit;
-use crate::tally::Tally;
 use crate::watch::Watch;
 
 /// What attempts work with, and what is still to be removed when they are gone.

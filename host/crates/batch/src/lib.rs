@@ -17,7 +17,6 @@ mod said;
 pub mod setup;
 mod spec;
 mod submit;
-mod tally;
 mod watch;
 
 pub use aws::BatchError;

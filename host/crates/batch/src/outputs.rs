@@ -9,11 +9,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use wicket_core::{Attempt, ByteStream, Failure, Limit, ObjectError, OutputName};
 use wicket_supervisor::MOST_FILES;
-use wicket_workspace::{Account as _, media_type};
+use wicket_workspace::{Account as _, Tally, media_type};
 
 use crate::executor::Parts;
 use crate::spec::Folder;
-use crate::tally::Tally;
 
 /// Pieces of a file on their way from the archive.
 const AHEAD: usize = 4;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use wicket_config::{Batch, ByteSize};
 use wicket_core::{Attempt, Failure, Limit, LogStream, Reply, Timestamp};
 use wicket_supervisor::{Claim, Ended, LARGEST, Outcome};
-use wicket_workspace::{Account as _, Workspace};
+use wicket_workspace::{Account as _, Tally, Workspace};
 
 use crate::aws::BatchError;
 use crate::executor::Parts;
@@ -14,7 +14,6 @@ use crate::held::{self, Held, Job};
 use crate::leftover::Leftover;
 use crate::said::Said;
 use crate::spec::{self, Folder, LARGEST_REPLY, Told};
-use crate::tally::Tally;
 use crate::watch::{Seen, State};
 use crate::{outputs, submit};
 
@@ -122,7 +121,8 @@ impl Run<'_> {
         held.job = Job::Ended;
         said.rest(&parts.aws, &parts.config.log_group, seen.log.as_deref()).await;
         let Some(outcome) = outcome else { return Err(self.no_outcome(&seen)) };
-        self.tally.count(&outcome);
+        self.tally.used(outcome.cpu_us, outcome.peak_memory);
+        self.tally.started_later(outcome.startup_us);
         if outcome.ended != Ended::Exit(0) {
             return Err(self.bad_end(&outcome, &seen));
         }

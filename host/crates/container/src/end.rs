@@ -10,8 +10,8 @@ use futures::StreamExt as _;
 use wicket_core::{Failure, LogSink, LogStream, chain};
 
 use crate::held::Held;
+use crate::limits::out_of_memory;
 use crate::run::{LOOK, Run};
-use crate::tally::out_of_memory;
 
 /// How long an engine may be away while a container runs: it restarts.
 const ENGINE_AWAY: Duration = Duration::from_secs(60);

@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 use wicket_config::{Container, ImageName, Network, Registry, Service};
 use wicket_core::{Attempt, Executor, Failure, InvocationId, Reply, Report, chain};
+use wicket_workspace::Tally;
 
 use crate::cgroup::Cgroup;
 use crate::engine::{Engine, EngineError, HELLO};
@@ -20,7 +21,6 @@ use crate::info::EngineInfo;
 use crate::leftover::{self, Leftover};
 use crate::run::Run;
 use crate::spec::Owner;
-use crate::tally::Tally;
 
 /// After something was left behind, how long until it is looked for.
 const BREATH: Duration = Duration::from_secs(5);

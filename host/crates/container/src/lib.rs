@@ -4,7 +4,7 @@
 //! Read in this order: [`DockerExecutor`] (what others call), `engine` (the connection, and what an engine is asked
 //! before anything runs), `info` (what an engine can and cannot do), `spec` (what a container may do), `run` (one attempt, from its folders to its end), `end` (how a container
 //! ends, and what that means), `output`
-//! (what it says), `tally` (what it used), `held` (nothing of an attempt outlives it), `leftover` (what a crash left).
+//! (what it says), `limits` (which it reached), `held` (nothing of an attempt outlives it), `leftover` (what a crash left).
 
 mod cgroup;
 mod end;
@@ -13,10 +13,10 @@ mod executor;
 mod held;
 mod info;
 mod leftover;
+mod limits;
 mod output;
 mod run;
 mod spec;
-mod tally;
 
 pub use engine::EngineError;
 pub use executor::{DockerConfig, DockerExecutor};

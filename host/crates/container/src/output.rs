@@ -4,9 +4,9 @@ use bollard::container::LogOutput;
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 use wicket_core::{Deployment, Failure, LogLines, LogSink, LogStream, Redactor};
-use wicket_workspace::Account as _;
+use wicket_workspace::{Account as _, Tally};
 
-use crate::tally::{LARGEST_REPLY, Tally, reply_too_large};
+use crate::limits::{LARGEST_REPLY, reply_too_large};
 
 /// Takes both streams: lines into the log, standard output into the answer too.
 #[derive(Debug)]

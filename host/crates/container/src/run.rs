@@ -14,15 +14,15 @@ use futures::{Stream, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 use wicket_config::Container;
 use wicket_core::{Attempt, Failure, LogStream, Reply, chain};
-use wicket_workspace::Workspace;
+use wicket_workspace::{Tally, Workspace};
 
 use crate::engine::{Engine, EngineError};
 use crate::held::Held;
 use crate::info::EngineInfo;
 use crate::leftover::Leftover;
+use crate::limits::{not_begun, timed_out};
 use crate::output::Said;
 use crate::spec::{self, Owner, SCRIPT};
-use crate::tally::{Tally, not_begun, timed_out};
 
 /// After its end, how long the rest of what it said may take: a stream can hang.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -288,24 +288,20 @@ impl Run<'_> {
 
     /// Notes what it used.
     fn count(&self, held: &Held) {
-        use std::sync::atomic::Ordering::Relaxed;
         let Some(cgroup) = &held.cgroup else { return };
-        self.tally.cpu_us.store(cgroup.cpu_us().unwrap_or(0), Relaxed);
-        self.tally.peak_memory.store(cgroup.peak_memory().unwrap_or(0), Relaxed);
+        self.tally.used(cgroup.cpu_us().unwrap_or(0), cgroup.peak_memory().unwrap_or(0));
     }
 }
 
 /// Where the kernel's books cannot be read, the engine's own figures: one look a second.
 async fn look(held: &Held, tally: &Tally) {
-    use std::sync::atomic::Ordering::Relaxed;
     if held.cgroup.is_none() {
         let options = StatsOptionsBuilder::default().stream(true).build();
         let mut looks = Box::pin(held.docker.stats(&held.name, Some(options)));
         while let Some(Ok(seen)) = looks.next().await {
             let cpu = seen.cpu_stats.and_then(|cpu| cpu.cpu_usage).and_then(|usage| usage.total_usage);
-            tally.cpu_us.fetch_max(cpu.unwrap_or(0) / 1000, Relaxed);
             let memory = seen.memory_stats.and_then(|memory| memory.max_usage.or(memory.usage));
-            tally.peak_memory.fetch_max(memory.unwrap_or(0), Relaxed);
+            tally.used(cpu.unwrap_or(0) / 1000, memory.unwrap_or(0));
         }
     }
     std::future::pending::<()>().await;

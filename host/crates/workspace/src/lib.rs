@@ -11,6 +11,7 @@ mod environment;
 mod files;
 pub mod notification;
 mod remove;
+mod tally;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use wicket_core::{Attempt, Event, Failure, ObjectRef};
 pub use environment::Places;
 pub use files::{LOOK, disk_use, media_type};
 pub use remove::remove_tree;
+pub use tally::Tally;
 
 /// Counts what goes through a workspace, and says when it is too much.
 pub trait Account: Send + Sync {

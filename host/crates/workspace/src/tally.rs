@@ -1,32 +1,32 @@
-//! What an attempt in a container has used.
+//! What an attempt of a command has used, where it is counted from outside of it.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use wicket_config::{ByteSize, Container, Limits};
+use wicket_config::{ByteSize, Limits};
 use wicket_core::{Failure, Limit, Usage};
-use wicket_workspace::Account;
 
-/// So many times its limit may be said to a log before the container is stopped.
+use crate::Account;
+
+/// So many times its limit may be said to a log before the attempt is stopped.
 const FLOOD: u64 = 16;
-/// What a function may answer with; more belongs into an output file.
-pub(crate) const LARGEST_REPLY: usize = 8 << 20;
 
 /// The counters of one attempt.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub struct Tally {
     limits: Limits,
     began: Instant,
     startup_us: AtomicU64,
-    pub(crate) cpu_us: AtomicU64,
-    pub(crate) peak_memory: AtomicU64,
+    cpu_us: AtomicU64,
+    peak_memory: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     logged: AtomicU64,
 }
 
 impl Tally {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// Nothing yet; its clock begins.
+    pub fn new(limits: &Limits) -> Self {
         Self {
             limits: limits.clone(),
             began: Instant::now(),
@@ -39,17 +39,29 @@ impl Tally {
         }
     }
 
-    pub(crate) fn began(&self) -> Instant {
+    /// When its clock began.
+    pub fn began(&self) -> Instant {
         self.began
     }
 
-    /// The container runs; the clock of its start stops.
-    pub(crate) fn started(&self) {
-        self.startup_us.store(micros(self.began), Relaxed);
+    /// The function runs; what came before was its start. The first word counts.
+    pub fn started(&self) {
+        let _kept = self.startup_us.compare_exchange(0, micros(self.began), Relaxed, Relaxed);
+    }
+
+    /// A part of its start that came after [`Tally::started`], µs.
+    pub fn started_later(&self, us: u64) {
+        self.startup_us.fetch_add(us, Relaxed);
+    }
+
+    /// CPU time in µs and peak memory in bytes, as far as they are known: both only grow.
+    pub fn used(&self, cpu_us: u64, peak_memory: u64) {
+        self.cpu_us.fetch_max(cpu_us, Relaxed);
+        self.peak_memory.fetch_max(peak_memory, Relaxed);
     }
 
     /// Counts what it says. A little too much is dropped by the log; a flood is a failure.
-    pub(crate) fn logged(&self, bytes: usize) -> Result<(), Failure> {
+    pub fn logged(&self, bytes: usize) -> Result<(), Failure> {
         let total = self.logged.fetch_add(bytes as u64, Relaxed).saturating_add(bytes as u64);
         if total <= self.limits.log.0.saturating_mul(FLOOD) {
             return Ok(());
@@ -58,7 +70,8 @@ impl Tally {
         Err(Failure::Limit { limit: Limit::Log, message })
     }
 
-    pub(crate) fn usage(&self) -> Usage {
+    /// All of it so far.
+    pub fn usage(&self) -> Usage {
         Usage {
             startup_us: self.startup_us.load(Relaxed),
             cpu_us: self.cpu_us.load(Relaxed),
@@ -86,32 +99,6 @@ impl Account for Tally {
         );
         Failure::Limit { limit: Limit::Output, message }
     }
-}
-
-/// The failure of an answer that is longer than is kept.
-pub(crate) fn reply_too_large() -> Failure {
-    let message = format!(
-        "an answer that is kept may have {}, whatever the limit: put what is larger into an output",
-        ByteSize(LARGEST_REPLY as u64)
-    );
-    Failure::Limit { limit: Limit::Output, message }
-}
-
-/// The failure of a container that took too long.
-pub(crate) fn timed_out(container: &Container) -> Failure {
-    Failure::Limit { limit: Limit::Timeout, message: format!("it may take {}", container.timeout) }
-}
-
-/// The failure of a container that had not begun by then.
-pub(crate) fn not_begun(container: &Container) -> Failure {
-    let message = format!("it may take {}, and its engine had not started it by then", container.timeout);
-    Failure::Limit { limit: Limit::Timeout, message }
-}
-
-/// The failure of a container that wanted more memory.
-pub(crate) fn out_of_memory(container: &Container) -> Failure {
-    let message = format!("it may have {} and wanted more", container.memory);
-    Failure::Limit { limit: Limit::Memory, message }
 }
 
 fn micros(since: Instant) -> u64 {
