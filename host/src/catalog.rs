@@ -68,12 +68,14 @@ pub(crate) enum Expected {
 }
 
 /// What `apply` did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Applied {
     /// What happened.
     pub(crate) change: Change,
     /// The version that is current now.
     pub(crate) version: u32,
+    /// Why one of its variants cannot run now, where another can.
+    pub(crate) note: Option<String>,
 }
 
 /// What happened to a service.
@@ -216,12 +218,15 @@ impl Catalog {
                 return Err(ApplyError::NoHandler(service.name, module.shape));
             }
         }
+        let mut note = None;
         if service.variants().contains(&Variant::Docker) {
             let content = match self.executors.docker.prepare(&service).await {
                 Ok(content) => content,
-                // It has another way to run, and says where it did not when it runs.
+                // It has another way to run.
                 Err(error) if service.variants().len() > 1 => {
-                    tracing::warn!(service = %service.name, error = chain(&error), "it cannot run in a container here now");
+                    let why = format!("not on docker now: {}", chain(&error));
+                    tracing::warn!(service = %service.name, "{why}");
+                    note = Some(why);
                     None
                 }
                 Err(error) => return Err(ApplyError::Engine(service.name.clone(), error)),
@@ -251,7 +256,7 @@ impl Catalog {
             && current.service == service
             && current.secrets == secrets
         {
-            return Ok(Applied { change: Change::Unchanged, version: current.version });
+            return Ok(Applied { change: Change::Unchanged, version: current.version, note });
         }
         self.check(&table, &service).await?;
         let change = if current.is_some() { Change::Updated } else { Change::Created };
@@ -262,7 +267,7 @@ impl Catalog {
             .map_err(|source| ApplyError::Store(name, source))?;
         let version = deployment.version;
         self.swap(&table, deployment);
-        Ok(Applied { change, version })
+        Ok(Applied { change, version, note })
     }
 
     /// Makes an older version current again: the given one, or the one before the current.

@@ -45,6 +45,9 @@ pub struct Container {
     /// When the image is fetched.
     #[serde(default)]
     pub pull: Pull,
+    /// So many containers are kept for the attempts to come; 0: each attempt has its own.
+    #[serde(default)]
+    pub warm: u32,
 }
 
 /// The container's network.

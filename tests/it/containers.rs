@@ -8,6 +8,7 @@ mod oracle;
 mod outputs;
 mod registry;
 mod variants;
+mod warm;
 
 use std::time::Duration;
 
@@ -53,6 +54,20 @@ async fn run(
 /// The log of an invocation, a line each.
 async fn log(host: &TestHost, receipt: &Value) -> String {
     host.wicket(&["logs", receipt["id"].as_str().expect("an id")]).stdout
+}
+
+/// What an attempt failed of.
+fn message(attempt: &Value) -> &str {
+    attempt["failure"]["message"].as_str().unwrap_or_default()
+}
+
+/// Waits until a container of this host runs; its name.
+async fn running(engine: &Engine, host: &TestHost) -> String {
+    until("a container runs", SOON, async || {
+        let all = engine.containers(host).await;
+        all.into_iter().find(|(_, state)| state == "running").map(|(name, _)| name)
+    })
+    .await
 }
 
 /// Waits until a host has left nothing on the engine.

@@ -16,6 +16,8 @@ pub enum Mode {
     Pass,
     /// They are held until they may go on.
     Hold,
+    /// They are held, but for what has these words in it.
+    HoldBut(&'static str),
     /// Connections that there are end; new ones are passed on.
     Cut,
 }
@@ -80,12 +82,23 @@ async fn connection(client: UnixStream, engine: Option<PathBuf>, mode: watch::Re
 
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::Receiver<Mode>) {
     let mut piece = vec![0; 64 << 10];
+    let mut held = false;
     while let Ok(n @ 1..) = from.read(&mut piece).await {
-        if mode.wait_for(|mode| *mode != Mode::Hold).await.is_err()
+        let may_go = |mode: &Mode| match mode {
+            Mode::Pass | Mode::Cut => true,
+            Mode::Hold => false,
+            Mode::HoldBut(words) => String::from_utf8_lossy(&piece[..n]).contains(words),
+        };
+        held = held || !may_go(&mode.borrow());
+        if mode.wait_for(may_go).await.is_err()
             || to.write_all(&piece[..n]).await.is_err()
         {
             return;
         }
+    }
+    if held {
+        // Who asked may be gone by now, and an engine that sees that may not do what it was asked for.
+        return std::future::pending().await;
     }
     let _closed = to.shutdown().await;
 }

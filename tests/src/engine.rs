@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use bollard::Docker;
-use bollard::query_parameters::{CreateImageOptionsBuilder, ListContainersOptionsBuilder};
-use futures::StreamExt as _;
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
+};
+use futures::{Stream, StreamExt as _};
 
 use crate::{Setup, TestHost};
 
@@ -78,8 +80,7 @@ impl Engine {
     ///
     /// When the engine does not answer.
     pub async fn containers(&self, host: &TestHost) -> Vec<(String, String)> {
-        let node = std::fs::read_to_string(host.data().join("node-id")).unwrap_or_default();
-        let label = vec![format!("dev.wicketgate.node={}", node.trim())];
+        let label = vec![format!("dev.wicketgate.node={}", node(host))];
         let filters = HashMap::from([("label".to_owned(), label)]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let found = self.docker.list_containers(Some(options)).await.expect("the engine answers");
@@ -90,9 +91,25 @@ impl Engine {
         found.into_iter().map(about).collect()
     }
 
+    /// Tells of each container that is made for a host from now on.
+    pub fn made(&self, host: &TestHost) -> impl Stream<Item = String> + Unpin {
+        let label = format!("dev.wicketgate.node={}", node(host));
+        let filters = [("type", "container"), ("event", "create"), ("label", &label)];
+        let filters = filters.map(|(name, value)| (name, vec![value])).into();
+        let since = time::OffsetDateTime::now_utc().unix_timestamp();
+        let options = EventsOptionsBuilder::default().since(&since.to_string()).filters(&filters).build();
+        let events = self.docker.events(Some(options));
+        Box::pin(events.filter_map(async |event| event.ok()?.actor?.id))
+    }
+
     /// What a host has left: containers, and folders of attempts.
     pub async fn left(&self, host: &TestHost) -> usize {
         let folders = std::fs::read_dir(host.data().join("containers"));
         self.containers(host).await.len() + folders.map_or(0, Iterator::count)
     }
+}
+
+/// What a host's containers are known by.
+fn node(host: &TestHost) -> String {
+    std::fs::read_to_string(host.data().join("node-id")).unwrap_or_default().trim().to_owned()
 }

@@ -23,7 +23,7 @@ use crate::node::{Node, Posted, RunBody, RunReply};
 /// Pieces of a file that is sent.
 const PIECE: usize = 256 << 10;
 
-/// Runs a service on the body and answers with what it says, or with the one file that it makes.
+/// Runs a service on the body and answers with what it says, or with the file that it makes (of several, a zip).
 ///
 /// The body is handed over as it is, and the answer too. Only a body that claims to be JSON and is base64 instead, which
 /// is how OSCAR's Python client sends files, is decoded, and its answer encoded.

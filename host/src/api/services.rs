@@ -18,7 +18,7 @@ use super::access::Admin;
 use super::body;
 use super::error::ApiError;
 use super::params::Named;
-use super::view::{CHANGE_HEADER, VERSION_HEADER};
+use super::view::{CHANGE_HEADER, NOTE_HEADER, VERSION_HEADER};
 use crate::catalog::{Applied, Change, Expected};
 use crate::node::{Node, REMOVED};
 
@@ -97,7 +97,8 @@ pub(super) async fn update(
     request_body(content = Object, description = "A service in FDL's JSON, of this name"), responses(
     (status = 204, description = "Updated, or it was just so", headers(
         ("wicket-version" = u32, description = "The version that runs now"),
-        ("wicket-change" = String, description = "`updated` or `unchanged`"))),
+        ("wicket-change" = String, description = "`updated` or `unchanged`"),
+        ("wicket-note" = String, description = "Why one of its variants cannot run now, where another can"))),
     (status = 400, description = "Something is wrong with it"),
     (status = 404, description = "There is no such service")))]
 pub(super) async fn update_named(
@@ -164,7 +165,12 @@ async fn apply(
     if let Some(why) = node.never_runs(&service) {
         return Err(ApiError::bad("cannot_run", format!("service `{name}` cannot run on this host: {why}")));
     }
-    let applied = node.catalog.apply(service, secrets, expected).await?;
+    let never = node.some_never_run(&service);
+    let mut applied = node.catalog.apply(service, secrets, expected).await?;
+    if !never.is_empty() {
+        let notes = applied.note.take().into_iter().chain(never);
+        applied.note = Some(notes.collect::<Vec<_>>().join("; "));
+    }
     node.placing.forget(&name);
     node.end_old_joins(&name, &table).await?;
     tracing::info!(service = %name, version = applied.version, change = ?applied.change, "service applied");
@@ -198,5 +204,10 @@ fn changed(status: StatusCode, applied: Applied) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(VERSION_HEADER, applied.version.into());
     headers.insert(CHANGE_HEADER, HeaderValue::from_static(change));
+    // It may repeat words of an engine or a registry, and a header is one line of ASCII.
+    let note = applied.note.map(|note| note.replace(|c: char| !(' '..='~').contains(&c), " "));
+    if let Some(note) = note.and_then(|note| HeaderValue::try_from(note).ok()) {
+        headers.insert(NOTE_HEADER, note);
+    }
     (status, headers).into_response()
 }

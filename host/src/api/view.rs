@@ -17,6 +17,8 @@ pub(crate) const INVOCATION_HEADER: &str = "wicket-invocation";
 pub(crate) const VERSION_HEADER: &str = "wicket-version";
 /// The response header of a changed service: `created`, `updated` or `unchanged`.
 pub(crate) const CHANGE_HEADER: &str = "wicket-change";
+/// Response header: why a variant of the service cannot run on this host now, although another can.
+pub(crate) const NOTE_HEADER: &str = "wicket-note";
 
 /// An invocation: its receipt, as it is.
 pub(crate) type InvocationView = Receipt;

@@ -34,6 +34,8 @@ struct Done {
     service: String,
     change: String,
     version: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
@@ -54,10 +56,13 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
                     let version =
                         applied.version.map(|version| format!("  version {version}")).unwrap_or_default();
                     out.line(format_args!("{:width$}  {:9}{version}", name.as_str(), applied.change))?;
+                    if let Some(note) = &applied.note {
+                        out.line(format_args!("{:width$}  {note}", ""))?;
+                    }
                     out.flush()?;
                 }
-                let (change, version) = (applied.change, applied.version);
-                done.push(Done { service: name.to_string(), change, version });
+                let client::Applied { change, version, note } = applied;
+                done.push(Done { service: name.to_string(), change, version, note });
             }
             // What is wrong with one service says nothing of the others.
             Err(error @ ClientError::Refused { .. }) => {

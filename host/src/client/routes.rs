@@ -11,7 +11,7 @@ use super::transport::{As, Transport, method};
 use super::{Answer, ClientError, Patience, Target};
 use crate::api::view::{
     CHANGE_HEADER, ConfigView, DeadLetterView, ExplainObject, ExplainView, InvocationView, JobAccepted,
-    RollbackRequest, RolledBack, ServiceSummary, VERSION_HEADER, VersionView,
+    NOTE_HEADER, RollbackRequest, RolledBack, ServiceSummary, VERSION_HEADER, VersionView,
 };
 
 /// Most receipts that the host gives at once.
@@ -30,6 +30,8 @@ pub(crate) struct Applied {
     pub(crate) change: String,
     /// The version that runs now.
     pub(crate) version: Option<u32>,
+    /// Why one of its variants cannot run now.
+    pub(crate) note: Option<String>,
 }
 
 /// Which receipts are asked for.
@@ -72,7 +74,8 @@ impl Client {
         };
         let version = answer.header(VERSION_HEADER).and_then(|version| version.parse().ok());
         let change = answer.header(CHANGE_HEADER).unwrap_or("applied").to_owned();
-        Ok(Applied { change, version })
+        let note = answer.header(NOTE_HEADER).map(str::to_owned);
+        Ok(Applied { change, version, note })
     }
 
     /// Removes a service.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use wicket_config::{Service, ServiceName, Variant};
 use wicket_core::{
     Asked, AttemptRecord, Deployment, Experience, Failure, Filter, Lack, Placed, Placement, Queue, Receipt,
-    place,
+    executor_of, place,
 };
 
 use super::Node;
@@ -156,6 +156,15 @@ impl Node {
         if !is_known(&known) {
             known.insert(name.clone(), (version, experience));
         }
+    }
+
+    /// Which variants of a service can never run on this host, and why.
+    pub(crate) fn some_never_run(&self, service: &Service) -> Vec<String> {
+        let needs = |variant: Variant| match self.lacks(service, variant)? {
+            Lack::Needs(what) => Some(format!("not on {}: {what}", executor_of(variant))),
+            Lack::Away(_) => None,
+        };
+        service.variants().into_iter().filter_map(needs).collect()
     }
 
     /// Why a service can never run on this host; none where one of its variants can.

@@ -1,6 +1,8 @@
 //! `POST /run`: a caller who waits. The same permits, limits, executor and receipt as everything; no queue.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -41,7 +43,7 @@ pub(crate) struct RunReply {
 pub(crate) enum RunBody {
     /// What the function said.
     Said(Reply),
-    /// The one file that it made. The folder stays until the answer is sent.
+    /// The file that it made, or a zip of them. The folder stays until the answer is sent.
     File {
         /// Its name.
         name: String,
@@ -195,15 +197,11 @@ impl Node {
         };
         let result = match result {
             Ok((reply, collected)) => {
-                self.publish(collected, &event, id).await.map(|mut answers| match answers.len() {
-                    // OSCAR's rule: a single file is the answer, whatever the function said beside it.
-                    1 => {
-                        let answer = answers.remove(0);
-                        let name = answer.name.as_str().to_owned();
-                        RunBody::File { name, content_type: answer.content_type, path: answer.file, scratch }
-                    }
-                    _ => RunBody::Said(reply),
-                })
+                let answers = self.publish(collected, &event, id).await;
+                match answers {
+                    Ok(answers) => answer(&deployment.service.name, reply, answers, scratch).await,
+                    Err(failure) => Err(failure),
+                }
             }
             Err(failure) => Err(failure),
         };
@@ -346,6 +344,45 @@ impl Node {
             Err(error) => Err(Failure::Host { message: chain(&error) }),
         }
     }
+}
+
+/// OSCAR's rule: the file that a function makes is the answer, whatever it said beside it; of several, a zip.
+async fn answer(
+    service: &ServiceName,
+    reply: Reply,
+    mut answers: Vec<Answer>,
+    scratch: Scratch,
+) -> Result<RunBody, Failure> {
+    match answers.len() {
+        0 => Ok(RunBody::Said(reply)),
+        1 => {
+            let Answer { name, content_type, file: path } = answers.remove(0);
+            Ok(RunBody::File { name: name.as_str().to_owned(), content_type, path, scratch })
+        }
+        _ => {
+            let path = scratch.path().join("answer.zip");
+            let file = path.clone();
+            let zipped = tokio::task::spawn_blocking(move || archive(&file, &answers));
+            let zipped =
+                zipped.await.map_err(|error| chain(&error)).and_then(|done| done.map_err(|e| chain(&e)));
+            zipped.map_err(|why| Failure::Host { message: format!("cannot zip the outputs: {why}") })?;
+            let content_type = Some("application/zip".to_owned());
+            Ok(RunBody::File { name: format!("{service}.zip"), content_type, path, scratch })
+        }
+    }
+}
+
+/// Puts files into an archive as they are: most outputs are pictures and films, which no packing makes smaller.
+fn archive(path: &Path, answers: &[Answer]) -> Result<(), rawzip::Error> {
+    let mut archive = rawzip::ZipArchiveWriter::new(BufWriter::new(File::create(path)?));
+    for answer in answers {
+        let (mut entry, config) = archive.new_file(answer.name.as_str()).start()?;
+        let mut into = config.wrap(&mut entry);
+        std::io::copy(&mut File::open(&answer.file)?, &mut into)?;
+        let (_, descriptor) = into.finish()?;
+        entry.finish(descriptor)?;
+    }
+    Ok(archive.finish()?.flush()?)
 }
 
 impl Node {

@@ -56,6 +56,7 @@ pub fn wire(service: &Service) -> Value {
             "user": container.user.to_string(),
             "writable_root": container.writable_root,
             "pull": container.pull,
+            "warm": (container.warm > 0).then_some(container.warm),
         })),
         "batch": batch.map(|batch| json!({
             "image": batch.image,

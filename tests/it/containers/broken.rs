@@ -7,10 +7,10 @@ use bollard::query_parameters::{CreateContainerOptionsBuilder, LogsOptionsBuilde
 use futures::StreamExt as _;
 use http::{Method, StatusCode};
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use wicket_tests::{Between, Engine, IMAGE, Mode, OwnEngine, Setup, TestHost, failure, until};
 
-use super::{SOON, clean, deploy, run};
+use super::{SOON, clean, deploy, message, run, running};
 use crate::api::bearer;
 
 /// A host that reaches an engine through something that a story breaks.
@@ -19,21 +19,9 @@ fn behind(between: &Between, docker: &str) -> TestHost {
     TestHost::with(Setup { config, ..Setup::default() })
 }
 
-async fn running(engine: &Engine, host: &TestHost) -> String {
-    until("a container runs", SOON, async || {
-        let all = engine.containers(host).await;
-        all.into_iter().find(|(_, state)| state == "running").map(|(name, _)| name)
-    })
-    .await
-}
-
 fn now_since_1970() -> Duration {
     let now = time::OffsetDateTime::now_utc() - time::OffsetDateTime::UNIX_EPOCH;
     now.try_into().expect("after 1970")
-}
-
-fn message(attempt: &Value) -> &str {
-    attempt["failure"]["message"].as_str().unwrap_or_default()
 }
 
 #[tokio::test]
@@ -89,7 +77,7 @@ async fn what_an_engine_could_not_remove_goes_when_it_is_back() {
     clean(&own.engine().await, &host).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_says_nothing_holds_up_nobody() {
     let silent = Between::before(None);
     let host = behind(&silent, "");
@@ -106,7 +94,7 @@ async fn an_engine_that_says_nothing_holds_up_nobody() {
     assert_eq!(host.get("/hello").await.status, StatusCode::OK);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_the_engine_makes_too_late_is_removed() {
     let engine = Engine::find().await;
     let between = Between::before(Some(&engine.socket));
@@ -119,16 +107,16 @@ async fn a_container_that_the_engine_makes_too_late_is_removed() {
     let (status, _, receipt) = run(&host, "late", &token, "").await;
     assert_eq!((status, failure(&receipt)), (StatusCode::GATEWAY_TIMEOUT, "timeout"), "{receipt}");
     assert!(message(&receipt["attempts"][0]).contains("its engine had not started it by then"), "{receipt}");
+    // Before the host can take its folder away, which it does when the engine says that there is no such container.
+    let mut made = engine.made(&host);
+    let late = async { between.set(Mode::HoldBut("/containers/create")) };
+    let (made, ()) = tokio::join!(tokio::time::timeout(SOON, made.next()), late);
+    made.expect("it is made after all").expect("the engine tells");
     between.set(Mode::Pass);
-    until("it is made after all, or was removed already", SOON, async || {
-        let made = !engine.containers(&host).await.is_empty();
-        (made || host.stderr().contains("nobody's")).then_some(())
-    })
-    .await;
     clean(&engine, &host).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_whole_when_the_stream_of_it_breaks() {
     let engine = Engine::find().await;
     let between = Between::before(Some(&engine.socket));
@@ -154,7 +142,7 @@ async fn an_answer_is_whole_when_the_stream_of_it_breaks() {
     clean(&engine, &host).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_host_left_goes_although_no_engine_answered_when_the_next_one_started() {
     let engine = Engine::find().await;
     let between = Between::before(Some(&engine.socket));

@@ -4,16 +4,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use wicket_tests::{Engine, until};
 
-use super::{SOON, clean, deploy, log};
-
-/// Waits until one container of this host runs; its name.
-async fn running(engine: &Engine, host: &wicket_tests::TestHost) -> String {
-    until("a container runs", SOON, async || {
-        let all = engine.containers(host).await;
-        all.into_iter().find(|(_, state)| state == "running").map(|(name, _)| name)
-    })
-    .await
-}
+use super::{SOON, clean, deploy, log, running};
 
 #[tokio::test]
 async fn a_killed_host_takes_over_what_still_runs() {

@@ -40,6 +40,16 @@ impl Cgroup {
             .or_else(|| number(&self.at("").join("memory.peak")))
     }
 
+    /// Lets the most memory be counted anew, where the kernel can (in a hierarchy of version 1).
+    pub(crate) fn forget_peak(&self) {
+        let _ = std::fs::write(self.at("memory").join("memory.max_usage_in_bytes"), "0");
+    }
+
+    /// Processes and threads in it.
+    pub(crate) fn processes(&self) -> Option<u64> {
+        number(&self.at("pids").join("pids.current")).or_else(|| number(&self.at("").join("pids.current")))
+    }
+
     /// Takes the group away; the engine has removed its own below it.
     pub(crate) fn remove(&self) {
         let Ok(controllers) = std::fs::read_dir(ROOT) else { return };

@@ -21,6 +21,7 @@ use crate::info::EngineInfo;
 use crate::leftover::{self, Leftover};
 use crate::run::Run;
 use crate::spec::Owner;
+use crate::warm::Pool;
 
 /// After something was left behind, how long until it is looked for.
 const BREATH: Duration = Duration::from_secs(5);
@@ -60,6 +61,8 @@ pub struct DockerExecutor {
     has_looked: AtomicBool,
     /// What runs or is being removed.
     names: Arc<Names>,
+    /// Containers that rest until the next attempt.
+    pool: Pool,
     /// Removals that are under way.
     tasks: TaskTracker,
 }
@@ -75,6 +78,7 @@ impl DockerExecutor {
             leftovers: Mutex::default(),
             has_looked: AtomicBool::new(false),
             names: Arc::default(),
+            pool: Pool::default(),
             tasks: TaskTracker::new(),
         })
     }
@@ -108,6 +112,7 @@ impl DockerExecutor {
     /// Looks through this host's containers, and removes those that are nobody's, with their folders. The first time
     /// that the engine answers, what earlier processes left is kept where its invocation may go on with it.
     pub async fn tidy(&self) -> Result<(), EngineError> {
+        self.pool.sweep();
         if !self.engine.is_there() {
             return Ok(());
         }
@@ -191,6 +196,7 @@ impl DockerExecutor {
 
     /// Waits until all that ended is removed.
     pub async fn drain(&self) {
+        self.pool.clear();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -266,7 +272,8 @@ impl DockerExecutor {
         }
         let tag = hex::encode(rand::random::<[u8; 6]>());
         let name = format!("wicket-{}-{tag}", attempt.deployment.service.name);
-        run.anew(self.hold(&docker, name)).await
+        let hold = || self.hold(&docker, name);
+        if container.warm > 0 { run.warm(&self.pool, hold).await } else { run.anew(hold()).await }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
+use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, LogsOptionsBuilder, StatsOptionsBuilder,
 };
@@ -50,27 +51,10 @@ impl Run<'_> {
         let deadline = self.tally.began() + self.container.timeout.0;
         let prepare = async {
             let workspace = self.folders(&held.folder).await?;
-            let parent = held.cgroup.as_ref().map(|cgroup| cgroup.parent());
-            let body = spec::body(
-                self.attempt,
-                self.container,
-                &workspace,
-                &held.folder,
-                parent,
-                self.owner,
-                self.info,
-            );
-            let options = CreateContainerOptionsBuilder::default().name(&held.name).build();
-            held.making(true);
-            let created = held.docker.create_container(Some(options), body).await;
-            // An answer is one, whichever; without one it may be made yet.
-            held.making(
-                matches!(&created, Err(error) if !matches!(error, Error::DockerResponseServerError { .. })),
-            );
-            created.map_err(|error| self.not_created(&error))?;
+            let body = spec::body(self.attempt, self.container, &workspace, self.around(&held));
+            self.create(&held, body).await?;
             let output = self.attach(&held, &workspace).await?;
-            let started = held.docker.start_container(&held.name, None).await;
-            started.map_err(|error| self.not_started(&error))?;
+            self.start(&held).await?;
             self.tally.started();
             Ok((workspace, output))
         };
@@ -79,6 +63,31 @@ impl Run<'_> {
             Err(_) => return Err(not_begun(self.container)),
         };
         self.to_the_end(&held, &workspace, output, deadline).await
+    }
+
+    pub(crate) fn around<'h>(&'h self, held: &'h Held) -> spec::Around<'h> {
+        spec::Around {
+            folder: &held.folder,
+            cgroup: held.cgroup.as_ref(),
+            owner: self.owner,
+            info: self.info,
+        }
+    }
+
+    pub(crate) async fn create(&self, held: &Held, body: ContainerCreateBody) -> Result<(), Failure> {
+        let options = CreateContainerOptionsBuilder::default().name(&held.name).build();
+        held.making(true);
+        let created = held.docker.create_container(Some(options), body).await;
+        // An answer is one, whichever; without one it may be made yet.
+        held.making(
+            matches!(&created, Err(error) if !matches!(error, Error::DockerResponseServerError { .. })),
+        );
+        created.map(drop).map_err(|error| self.not_created(&error))
+    }
+
+    pub(crate) async fn start(&self, held: &Held) -> Result<(), Failure> {
+        let started = held.docker.start_container(&held.name, None).await;
+        started.map_err(|error| self.not_started(&error))
     }
 
     /// Takes over a container that an earlier process of this host began.
@@ -96,7 +105,7 @@ impl Run<'_> {
     }
 
     /// The folders of the attempt, as the container's user may use them.
-    async fn folders(&self, folder: &Path) -> Result<Workspace, Failure> {
+    pub(crate) async fn folders(&self, folder: &Path) -> Result<Workspace, Failure> {
         let host = |error: std::io::Error| Failure::Host {
             message: format!("cannot make the folders of the container: {error}"),
         };

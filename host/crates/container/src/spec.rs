@@ -10,6 +10,7 @@ use wicket_config::{Container, User};
 use wicket_core::Attempt;
 use wicket_workspace::{Places, Workspace};
 
+use crate::cgroup::Cgroup;
 use crate::info::EngineInfo;
 
 /// Where a container sees the folders of its attempt.
@@ -77,65 +78,101 @@ pub(crate) fn is_script(container: &Container) -> bool {
     container.script.is_some()
 }
 
-/// The container that an attempt runs in; `folder` is mounted, `parent` is its control group.
+/// Where a container of an attempt comes to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around<'a> {
+    /// What is mounted.
+    pub(crate) folder: &'a Path,
+    /// Its control group.
+    pub(crate) cgroup: Option<&'a Cgroup>,
+    pub(crate) owner: &'a Owner,
+    pub(crate) info: &'a EngineInfo,
+}
+
+/// The container that an attempt runs in.
 pub(crate) fn body(
     attempt: &Attempt,
     container: &Container,
     workspace: &Workspace,
-    folder: &Path,
-    parent: Option<String>,
-    owner: &Owner,
-    info: &EngineInfo,
+    around: Around<'_>,
 ) -> ContainerCreateBody {
     let service = &attempt.deployment.service;
     let script = is_script(container);
-    let shebang = container.script.as_deref().is_some_and(|script| script.starts_with("#!"));
-    let file = format!("{MOUNT}/{SCRIPT}");
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let entrypoint = match (script, shebang) {
-        (false, _) => None,
-        (true, true) => Some(words(&["/bin/sh", "-c", WITH_EVENT, "sh", &file])),
-        (true, false) => Some(words(&["/bin/sh", "-c", WITH_EVENT, "sh", "/bin/sh", &file])),
-    };
-    let label = |name: &str, value: String| (name.to_owned(), value);
+    let entrypoint = script.then(|| {
+        let command = command(container);
+        words(["/bin/sh", "-c", WITH_EVENT, "sh"].into_iter().chain(command.iter().map(String::as_str)))
+    });
+    let mut environment = constants(attempt);
+    variables(attempt, workspace, |name, value| environment.push(format!("{name}={value}")));
+    let own = [
+        (labels::INVOCATION, attempt.invocation.id.to_string()),
+        (labels::ATTEMPT, attempt.number.to_string()),
+        (labels::BEGAN, wicket_core::Timestamp::now().0.to_string()),
+        (labels::TIMEOUT, container.timeout.0.as_millis().to_string()),
+    ];
+    let own = own.into_iter().chain(script.then(|| (labels::SCRIPT, String::new())));
+    let base = base(attempt, container, around);
+    let labels = base.labels.into_iter().flatten().chain(own.map(|(name, value)| (name.to_owned(), value)));
     ContainerCreateBody {
-        image: Some(container.content.clone().unwrap_or_else(|| container.image.as_str().to_owned())),
+        labels: Some(labels.collect()),
         entrypoint,
         cmd: (script || !service.args.is_empty()).then(|| service.args.clone()),
-        env: Some(environment(attempt, workspace)),
-        user: ids(&container.user).map(|(user, group)| format!("{user}:{group}")),
-        labels: Some(
-            [
-                label(labels::INVOCATION, attempt.invocation.id.to_string()),
-                label(labels::ATTEMPT, attempt.number.to_string()),
-                label(labels::SERVICE, service.name.to_string()),
-                label(labels::VERSION, attempt.deployment.version.to_string()),
-                label(labels::BEGAN, wicket_core::Timestamp::now().0.to_string()),
-                label(labels::TIMEOUT, container.timeout.0.as_millis().to_string()),
-            ]
-            .into_iter()
-            .chain(owner.labels())
-            .chain(script.then(|| label(labels::SCRIPT, String::new())))
-            .collect(),
-        ),
+        env: Some(environment),
         attach_stdin: Some(!script),
         open_stdin: Some(!script),
         stdin_once: Some(!script),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
+        ..base
+    }
+}
+
+/// A container that is told by `keeper`, a text for its shell, what to run.
+pub(crate) fn kept(
+    attempt: &Attempt,
+    container: &Container,
+    keeper: &str,
+    around: Around<'_>,
+) -> ContainerCreateBody {
+    ContainerCreateBody {
+        entrypoint: Some(words(["/bin/sh", "-c", keeper])),
+        cmd: Some(Vec::new()),
+        env: Some(constants(attempt)),
+        ..base(attempt, container, around)
+    }
+}
+
+/// What is the same in both.
+fn base(attempt: &Attempt, container: &Container, around: Around<'_>) -> ContainerCreateBody {
+    let service = &attempt.deployment.service;
+    let label = |name: &str, value: String| (name.to_owned(), value);
+    let own = [
+        label(labels::SERVICE, service.name.to_string()),
+        label(labels::VERSION, attempt.deployment.version.to_string()),
+    ];
+    ContainerCreateBody {
+        image: Some(container.content.clone().unwrap_or_else(|| container.image.as_str().to_owned())),
+        user: ids(&container.user).map(|(user, group)| format!("{user}:{group}")),
+        labels: Some(own.into_iter().chain(around.owner.labels()).collect()),
         network_disabled: Some(container.network == wicket_config::Network::None),
-        host_config: Some(host_config(container, info, service.limits.log.0, folder, parent)),
+        host_config: Some(host_config(container, service.limits.log.0, around)),
         ..ContainerCreateBody::default()
     }
 }
 
-fn host_config(
-    container: &Container,
-    info: &EngineInfo,
-    log: u64,
-    folder: &Path,
-    parent: Option<String>,
-) -> HostConfig {
+/// How the script is run: by what its first line names, or by the shell.
+pub(crate) fn command(container: &Container) -> Vec<String> {
+    let shebang = container.script.as_deref().is_some_and(|script| script.starts_with("#!"));
+    let file = format!("{MOUNT}/{SCRIPT}");
+    if shebang { vec![file] } else { vec!["/bin/sh".to_owned(), file] }
+}
+
+fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    words.into_iter().map(str::to_owned).collect()
+}
+
+fn host_config(container: &Container, log: u64, around: Around<'_>) -> HostConfig {
+    let Around { folder, cgroup, info, .. } = around;
     let number = |n: u64| Some(i64::try_from(n).unwrap_or(i64::MAX));
     // The engine keeps a copy of the log for a process that takes over; its smallest is larger than nothing.
     let kept = log.saturating_mul(2).clamp(1 << 20, 1 << 30);
@@ -145,7 +182,7 @@ fn host_config(
         memory_swap: number(container.memory.0),
         nano_cpus: number(u64::from(container.cpu.0) * 1_000_000),
         pids_limit: Some(i64::from(container.pids)),
-        cgroup_parent: parent,
+        cgroup_parent: cgroup.map(Cgroup::parent),
         network_mode: Some(container.network.as_str().to_owned()),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -180,13 +217,21 @@ fn bind(folder: &Path, target: &str, read_only: bool) -> Mount {
     }
 }
 
-/// What the function finds in its environment; what the service says goes before what the contract says.
-fn environment(attempt: &Attempt, workspace: &Workspace) -> Vec<String> {
+/// What every attempt finds in its environment: what the service says goes before what the contract says.
+pub(crate) fn constants(attempt: &Attempt) -> Vec<String> {
     let service = &attempt.deployment.service;
-    let mut all = vec![("HOME".to_owned(), "/tmp".to_owned())];
-    all.extend(workspace.environment(&attempt.invocation.event, PLACES));
-    all.extend(service.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
     let secrets = service.secrets.iter().filter_map(|name| attempt.deployment.secrets.get_key_value(name));
-    all.extend(secrets.map(|(name, secret)| (name.clone(), secret.reveal().to_owned())));
-    all.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    let secrets = secrets.map(|(name, secret)| format!("{name}={}", secret.reveal()));
+    let plain = service.environment.iter().map(|(name, value)| format!("{name}={value}"));
+    std::iter::once("HOME=/tmp".to_owned()).chain(plain).chain(secrets).collect()
+}
+
+/// What this attempt finds beside that; each name is a word that a shell can have for a variable.
+pub(crate) fn variables(attempt: &Attempt, workspace: &Workspace, mut set: impl FnMut(&str, &str)) {
+    let service = &attempt.deployment.service;
+    for (name, value) in workspace.environment(&attempt.invocation.event, PLACES) {
+        if !service.environment.contains_key(&name) && !service.secrets.contains(&name) {
+            set(&name, &value);
+        }
+    }
 }

@@ -21,7 +21,7 @@ use wicket_core::{Attempt, Event, Failure, ObjectRef};
 
 pub use environment::Places;
 pub use files::{LOOK, disk_use, media_type};
-pub use remove::remove_tree;
+pub use remove::{empty_tree, remove_tree};
 pub use tally::Tally;
 
 /// Counts what goes through a workspace, and says when it is too much.
@@ -50,14 +50,14 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Makes the folders below `root`, which is empty, and fetches what the event is about.
+    /// Makes the folders below `root`, which is empty but perhaps for an empty output folder, and fetches what the event is about.
     pub async fn make(attempt: &Attempt, root: &Path, account: &dyn Account) -> Result<Self, Failure> {
         let bytes = bytes_of(&attempt.invocation.event);
         let [input, output, event] = ["input", "output", "event"].map(|name| root.join(name));
         // In one step: a change of threads takes longer than any of it.
         let (all, body) = ([&input, &output, &event].map(Clone::clone), bytes.clone());
         let made = blocking(move || {
-            all.iter().try_for_each(std::fs::create_dir)?;
+            all.iter().try_for_each(std::fs::create_dir_all)?;
             body.map_or(Ok(()), |body| std::fs::write(all[2].join("event"), body))
         });
         made.await.map_err(host("make the folders of the attempt"))?;

@@ -21,18 +21,28 @@ pub fn remove_tree(top: &Path) -> io::Result<()> {
         Err(Errno::NOENT) => return Ok(()),
         opened => opened?,
     };
+    empty(&open)?;
+    gone(unlinkat(CWD, &name, AtFlags::REMOVEDIR))
+}
+
+/// Removes all that is in a folder in the same way, and leaves the folder: something may be mounted on it.
+pub fn empty_tree(top: &Path) -> io::Result<()> {
+    empty(&open(CWD, &CString::new(top.as_os_str().as_bytes())?)?)
+}
+
+fn empty(open: &OwnedFd) -> io::Result<()> {
     // Moved folders have numbers for names; what has such a name already is in the way, and the next number is tried.
     let mut number = 0_u64;
     loop {
-        let below = entries(&open)?;
+        let below = entries(open)?;
         if below.is_empty() {
-            return gone(unlinkat(CWD, &name, AtFlags::REMOVEDIR));
+            return Ok(());
         }
         for entry in below {
             if entry.is_folder {
                 flatten(open.as_fd(), &entry.name, &mut number)?;
             } else {
-                gone(unlinkat(&open, &entry.name, AtFlags::empty()))?;
+                gone(unlinkat(open, &entry.name, AtFlags::empty()))?;
             }
         }
     }

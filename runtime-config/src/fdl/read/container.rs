@@ -8,6 +8,8 @@ use crate::{Batch, ByteSize, Container, Cpus, Execution, Limits, Network, Pull, 
 const TIMEOUT: Span = Span::secs(3600);
 /// Processes and threads of a container when nobody says how many.
 const PIDS: u32 = 512;
+/// Most containers that a service may keep.
+const MOST_WARM: u32 = 64;
 /// Size of its `/tmp` when nobody says how large.
 const TMP: ByteSize = ByteSize::mib(64);
 /// How long a job may stand in a queue when nobody says how long.
@@ -40,11 +42,12 @@ pub(super) fn read(
         user: User::Unprivileged,
         writable_root: false,
         pull: if prefetch { Pull::Always } else { Pull::Missing },
+        warm: 0,
     });
     if let Some(node) = table.child("container") {
         let path = table.path("container");
         match (&mut container, reader.table(node, &path)) {
-            (Some(container), Some(inner)) => more(reader, inner, container),
+            (Some(container), Some(inner)) => more(reader, inner, container, script.is_some()),
             (None, Some(_)) => reader.say(node, &path, "this needs an `image`".to_owned(), None),
             (Some(_) | None, None) => {}
         }
@@ -118,7 +121,7 @@ pub(super) struct Has {
     pub(super) batch: bool,
 }
 
-fn more(reader: &mut Reader, mut table: Table<'_>, container: &mut Container) {
+fn more(reader: &mut Reader, mut table: Table<'_>, container: &mut Container, has_script: bool) {
     let inner = &mut table;
     container.memory = size(reader, inner, "memory", container.memory);
     container.cpu = reader.or(inner, "cpu", container.cpu);
@@ -133,6 +136,18 @@ fn more(reader: &mut Reader, mut table: Table<'_>, container: &mut Container) {
     container.user = reader.or(inner, "user", container.user.clone());
     container.writable_root = reader.or(inner, "writable_root", container.writable_root);
     container.pull = reader.or(inner, "pull", container.pull);
+    if let Some(node) = inner.child("warm") {
+        container.warm = reader.number(inner, "warm", container.warm, MOST_WARM);
+        if !has_script {
+            let path = inner.path("warm");
+            reader.say(
+                node,
+                &path,
+                "this needs a `script`: an image's own command runs once".to_owned(),
+                None,
+            );
+        }
+    }
     table.end(reader);
 }
 
