@@ -44,8 +44,11 @@ async fn quiet(engine: &Engine, host: &TestHost) {
 async fn trivial(engine: &Engine) {
     let host = engine.host();
     apply_script(&host, "trivial", "true", "", &[]);
+    let warm = engine.host();
+    apply_script(&warm, "warm", "true", "warm: 1", &[]);
     let bare = Bare::new(engine, "true");
     let (mut jobs, mut runs): (Vec<Receipt>, Vec<f64>) = Default::default();
+    let (mut warm_jobs, mut warm_runs): (Vec<f64>, Vec<f64>) = Default::default();
     let (mut shell, mut alone, mut heard): (Vec<f64>, Vec<Steps>, Vec<Steps>) = Default::default();
     // The first of each kind fills caches.
     for round in 0..=ROUNDS {
@@ -60,7 +63,12 @@ async fn trivial(engine: &Engine) {
         call(&host, "trivial").await;
         let called = begin.elapsed().as_secs_f64() * 1e3;
         quiet(engine, &host).await;
+        let warm_job = ended(&warm, &submit(&warm, "warm").await).await;
+        let begin = Instant::now();
+        call(&warm, "warm").await;
         if round > 0 {
+            warm_runs.push(begin.elapsed().as_secs_f64() * 1e3);
+            warm_jobs.push(total_ms(&warm_job));
             shell.push(by_shell);
             alone.push(without);
             heard.push(with);
@@ -74,6 +82,8 @@ async fn trivial(engine: &Engine) {
     for (what, figures) in [
         ("wicket: `POST /job`, accepted to finished", jobs.iter().map(total_ms).collect()),
         ("wicket: `POST /run`, as its client sees it", runs),
+        ("wicket, kept warm: `POST /job`, accepted to finished", warm_jobs),
+        ("wicket, kept warm: `POST /run`, as its client sees it", warm_runs),
         ("bare: create, start, wait", alone.iter().map(Steps::total).collect()),
         ("bare: create, attach, start, wait", heard.iter().map(Steps::total).collect()),
         ("`docker run --rm --network none`", shell),
