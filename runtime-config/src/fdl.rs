@@ -10,7 +10,7 @@ mod wire;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{ModuleDigest, Problem, Problems, Service};
+use crate::{ModelDigest, ModuleDigest, Problem, Problems, Service};
 
 pub use wire::{HIDDEN, wire};
 
@@ -24,12 +24,25 @@ pub struct Definition {
     pub wasm: Option<String>,
     /// The file with the script of its container, a path beside the file of services; on the wire its text has come.
     pub script: Option<String>,
+    /// The models whose content is in a file.
+    pub model_files: Vec<ModelSource>,
     /// Line and column, from 1, of what names the module (of the service, where nothing does); 0 on the wire.
     pub place: (usize, usize),
     /// Values of the secrets.
     pub secrets: BTreeMap<String, String>,
     /// Everything else; its `wasm` counts only after [`Definition::resolve`].
     draft: Service,
+}
+
+/// A model whose content is in a file.
+#[derive(Clone, Debug)]
+pub struct ModelSource {
+    /// A path beside the file of services.
+    pub file: String,
+    /// Line and column of the model, from 1.
+    pub place: (usize, usize),
+    /// Which of the service's models.
+    pub(crate) model: usize,
 }
 
 /// Reads a file of services: those that could be made out, and everything that is wrong. `Err` where it cannot be read.
@@ -76,6 +89,13 @@ impl Definition {
         self.wasm = Some(digest.to_string());
     }
 
+    /// Says which contents the files of its models have, in their order.
+    pub fn set_models(&mut self, digests: &[ModelDigest]) {
+        for (file, digest) in std::mem::take(&mut self.model_files).into_iter().zip(digests) {
+            self.draft.models[file.model].sha256 = digest.clone();
+        }
+    }
+
     /// Says what the script of its container and its job is. Line ends are made those of the shell.
     pub fn set_script(&mut self, text: &str) -> Result<(), NotAScript> {
         let text = script(text)?;
@@ -97,6 +117,12 @@ impl Definition {
             "upload the module with PUT /system/modules/{sha256} and name its digest, or use `wicket apply`";
         let digest = self.wasm.as_ref().map(|wasm| wasm.parse::<ModuleDigest>());
         let wasm = digest.transpose().map_err(|error| problem("wasm", error.to_string(), upload))?;
+        if let Some(model) = self.model_files.first() {
+            let message = format!("the model {} is a file", model.file);
+            let upload =
+                "upload it with PUT /system/models/{sha256} and name its `sha256`, or use `wicket apply`";
+            return Err(problem("models", message, upload));
+        }
         let mut service = Service { wasm, ..self.draft.clone() };
         if service.variants().is_empty() {
             let message = "there is nothing to run".to_owned();

@@ -178,6 +178,47 @@ impl FromStr for ModuleDigest {
     }
 }
 
+name! {
+    /// A model's SHA-256 in lower-case hex, 64 characters; `sha256:` in front is accepted and dropped.
+    ModelDigest
+}
+
+impl ModelDigest {
+    /// What stands for the digest of a file that nobody has read yet; no file has it.
+    pub(crate) fn unknown() -> Self {
+        Self("0".repeat(64).into())
+    }
+}
+
+impl FromStr for ModelDigest {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let hex = text.strip_prefix("sha256:").unwrap_or(text);
+        length("a model digest", 64, 64, hex)?;
+        if !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(rule("a model digest", "is lower-case hex", hex));
+        }
+        Ok(Self(hex.into()))
+    }
+}
+
+name! {
+    /// A model's name within its service: 1 to 64 letters, digits, `-`, `_` and `.`.
+    ModelName
+}
+
+impl FromStr for ModelName {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        length("a model name", 1, 64, text)?;
+        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if !text.bytes().all(legal) || text.starts_with('.') {
+            return Err(rule("a model name", "has letters, digits, `-`, `_` and `.`, the last not first", text));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

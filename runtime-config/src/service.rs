@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::container::NotAWord;
-use crate::{Batch, BucketName, ByteSize, Container, ModuleDigest, ServiceName, Span};
+use crate::{Batch, BucketName, ByteSize, Container, ModuleDigest, ServiceModel, ServiceName, Span};
 
 /// A deployable unit: code, what starts it, what it may do and how much of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Service {
     /// Its variant as a job of AWS Batch. It has one of the three at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batch>,
+    /// The models that its module asks for by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ServiceModel>,
     /// Which of its variants run.
     #[serde(default)]
     pub execution: Execution,
@@ -352,6 +355,8 @@ pub struct Grants {
     pub networks: Vec<String>,
     /// Buckets it may read besides its input, on this host.
     pub read_buckets: Vec<BucketName>,
+    /// It may bring models of its own (`load` of wasi:nn).
+    pub load_models: bool,
 }
 
 /// An S3 outside this host.

@@ -2,6 +2,7 @@
 
 mod container;
 mod fields;
+mod models;
 mod table;
 
 use std::collections::BTreeMap;
@@ -157,6 +158,7 @@ fn definition(
     }
     let limits = fields::limits(reader, &mut table);
     let (container, batch, script) = container::read(reader, &mut table, &limits);
+    let (models, model_files) = models::read(reader, &mut table, wasm.is_some());
     let has = container::Has { wasm: wasm.is_some(), container: container.is_some(), batch: batch.is_some() };
     let execution = container::execution(reader, &mut table, has);
     let unavailable = container::unavailable(reader, &mut table);
@@ -188,6 +190,7 @@ fn definition(
         wasm: None,
         container,
         batch,
+        models,
         execution,
         unavailable,
         limits,
@@ -205,7 +208,7 @@ fn definition(
         storage_providers,
         labels,
     };
-    Some(Definition { wasm, script, place, secrets, draft })
+    Some(Definition { wasm, script, model_files, place, secrets, draft })
 }
 
 #[cfg(test)]

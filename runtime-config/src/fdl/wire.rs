@@ -68,6 +68,7 @@ pub fn wire(service: &Service) -> Value {
             "queue": batch.queue,
             "user": batch.user.to_string(),
         })),
+        "models": service.models,
         "execution": match service.execution {
             Execution::Wasm => "wasm",
             Execution::Container => "container",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    BatchSection, DockerSection, DrainSection, Given, HostConfig, HttpSection, QueueSection, Section,
+    BatchSection, DockerSection, DrainSection, Given, HostConfig, HttpSection, InferenceSection, QueueSection, Section,
     TopSection, WasmSection,
 };
 
@@ -18,6 +18,7 @@ fn keys() -> BTreeSet<String> {
         ("wasm.", WasmSection::keys()),
         ("docker.", DockerSection::keys()),
         ("batch.", BatchSection::keys()),
+        ("inference.", InferenceSection::keys()),
         ("drain.", DrainSection::keys()),
     ];
     sections

@@ -77,7 +77,11 @@ pub(super) fn retry(reader: &mut Reader, table: &mut Table<'_>) -> Retry {
 }
 
 /// The maps of a key that is a list of maps, or one map.
-fn tables<'n>(reader: &mut Reader, table: &mut Table<'n>, key: &'static str) -> Vec<(Table<'n>, &'n Node)> {
+pub(super) fn tables<'n>(
+    reader: &mut Reader,
+    table: &mut Table<'n>,
+    key: &'static str,
+) -> Vec<(Table<'n>, &'n Node)> {
     let Some(node) = table.child(key) else { return Vec::new() };
     let path = table.path(key);
     let nodes: Vec<(String, &Node)> = match &node.value {
@@ -266,6 +270,7 @@ pub(super) fn grants(reader: &mut Reader, table: &mut Table<'_>) -> Grants {
         http: reader.list(&mut inner, "http"),
         networks: reader.list(&mut inner, "networks"),
         read_buckets: reader.list(&mut inner, "read_buckets"),
+        load_models: reader.or(&mut inner, "load_models", false),
     };
     for network in &grants.networks {
         if network.parse::<ipnet::IpNet>().is_err() {
