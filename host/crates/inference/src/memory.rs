@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub(crate) use map::{Map, View};
 pub(crate) use output::{OutputLease, Outputs};
-pub(crate) use pool::{Lease, Pool};
+pub(crate) use pool::{Lease, Pool, size_class};
 
 use crate::InferenceError;
 

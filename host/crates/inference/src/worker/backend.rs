@@ -1,0 +1,116 @@
+//! What both backends are to a worker.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::wire::Fault;
+use crate::{Dtype, Port};
+
+/// A loaded model.
+pub(super) trait Session: Send + Sync {
+    fn inputs(&self) -> &[Signature];
+    fn outputs(&self) -> &[Signature];
+
+    /// Runs on inputs in the model's order; gives all outputs in the model's order. May be called from several threads.
+    fn run(&self, inputs: &[Input<'_>], stop: &Stop) -> Result<Vec<Box<dyn Output>>, Fault>;
+}
+
+/// An input or output, with the names of its dynamic dimensions.
+#[derive(Debug, Clone)]
+pub(super) struct Signature {
+    pub(super) port: Port,
+    /// As long as the port's dimensions; empty where there is no name.
+    pub(super) symbols: Vec<String>,
+}
+
+/// A tensor that goes in.
+pub(super) struct Input<'a> {
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<u64>,
+    /// As many as type and shape say, aligned for the type.
+    pub(super) bytes: &'a [u8],
+}
+
+/// A tensor that came out.
+pub(super) trait Output {
+    fn dtype(&self) -> Dtype;
+    fn shape(&self) -> Vec<u64>;
+    /// Copies the elements. `to` has as many bytes as type and shape say.
+    fn write(&self, to: &mut [u8]);
+}
+
+/// The way to end a run early.
+#[derive(Default)]
+pub(super) struct Stop {
+    asked: AtomicBool,
+    how: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Stop {
+    /// Says how this run is ended, once it can be.
+    pub(super) fn by(&self, how: impl Fn() + Send + Sync + 'static) {
+        let _ = self.how.set(Box::new(how));
+        if self.asked() {
+            self.ask();
+        }
+    }
+
+    pub(super) fn ask(&self) {
+        self.asked.store(true, Ordering::SeqCst);
+        if let Some(how) = self.how.get() {
+            how();
+        }
+    }
+
+    pub(super) fn asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+/// Whether rows of several calls may be put together: each input and output has a dynamic first dimension, all of one
+/// name. Where a name is missing, `independent` is taken for it.
+pub(super) fn batchable(inputs: &[Signature], outputs: &[Signature], independent: bool) -> bool {
+    let firsts: Option<Vec<&str>> = inputs.iter().chain(outputs).map(Signature::first_symbol).collect();
+    firsts.is_some_and(|names| {
+        let one_name = names.iter().all(|name| !name.is_empty() && *name == names[0]);
+        !inputs.is_empty() && !outputs.is_empty() && (one_name || independent)
+    })
+}
+
+impl Signature {
+    /// The name of the first dimension; none unless that is dynamic.
+    fn first_symbol(&self) -> Option<&str> {
+        match self.port.dims.as_deref()? {
+            [None, ..] => Some(self.symbols.first().map_or("", String::as_str)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port(dims: &[(Option<u64>, &str)]) -> Signature {
+        let symbols = dims.iter().map(|(_, name)| (*name).to_owned()).collect();
+        let dims = Some(dims.iter().map(|(dim, _)| *dim).collect());
+        Signature { port: Port { name: "x".into(), dtype: Dtype::F32, dims }, symbols }
+    }
+
+    #[test]
+    fn rows_are_put_together_where_every_first_dimension_is_the_same_dynamic_one() {
+        let image = port(&[(None, "batch"), (Some(3), "")]);
+        let scores = port(&[(None, "batch"), (Some(10), "")]);
+        let found = port(&[(None, "found"), (Some(7), "")]);
+        let unnamed = port(&[(None, ""), (Some(7), "")]);
+        let fixed = port(&[(Some(1), ""), (Some(7), "")]);
+        let number = port(&[]);
+        let one = |output: &Signature, independent| {
+            batchable(std::slice::from_ref(&image), std::slice::from_ref(output), independent)
+        };
+        assert!(one(&scores, false));
+        assert!(!one(&found, false) && one(&found, true));
+        assert!(!one(&unnamed, false) && one(&unnamed, true));
+        assert!(!one(&fixed, true) && !one(&number, true));
+    }
+}

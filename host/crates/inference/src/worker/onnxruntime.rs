@@ -1,0 +1,313 @@
+//! ONNX Runtime, by a library found at run time.
+#![expect(unsafe_code, reason = "the C interface of ONNX Runtime")]
+
+use std::ffi::{CStr, CString, c_char};
+use std::path::Path;
+use std::ptr::{NonNull, null_mut};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::AsPointer as _;
+use ort::environment::{Environment, GlobalThreadPoolOptions};
+use ort::ep::ExecutionProvider as _;
+use ort::memory::MemoryInfo;
+use ort::session::RunOptions;
+use ort::session::builder::AutoDevicePolicy;
+use ort::sys::{ONNXTensorElementDataType as Element, OrtValue};
+use ort::value::{DynTensor, DynValue, TensorElementType, ValueType};
+
+use super::backend::{Input, Output, Session, Signature, Stop};
+use crate::wire::{Fault, Hello};
+use crate::{Dtype, Port, Target};
+
+/// The first version that is taken, 1.N: what was tried. Older ones are known to end the process.
+const OLDEST: u32 = 31;
+
+/// A model of one node that gives its input back, to see whether a device can be used.
+const IDENTITY: &[u8] = include_bytes!("identity.onnx");
+
+pub(super) struct Runtime {
+    version: String,
+    environment: Environment,
+    device: Target,
+    gpu_memory: u64,
+}
+
+impl Runtime {
+    pub(super) fn load(path: &Path, hello: &Hello) -> Result<Self, String> {
+        let version = version(path)?;
+        let at = path.display();
+        let builder = ort::init_from(path).map_err(|error| error.to_string())?;
+        // One pool for all models: each with its own would crowd the processors. No spinning: others want them too.
+        let pool = GlobalThreadPoolOptions::default()
+            .with_intra_threads(hello.threads)
+            .and_then(|pool| pool.with_inter_threads(1))
+            .and_then(|pool| pool.with_spin_control(false));
+        let environment = pool
+            .and_then(|pool| {
+                builder.with_name("wicket").with_telemetry(false).with_global_thread_pool(pool).build()
+            })
+            .map_err(|error| format!("starting {at}: {error}"))?;
+        environment.set_log_level(ort::logging::LogLevel::Error);
+        Ok(Self { version, environment, device: hello.device, gpu_memory: hello.gpu_memory })
+    }
+
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Runs a model of nothing on the device.
+    pub(super) fn try_device(&self) -> Result<(), String> {
+        if self.device != Target::Cpu && !ort::ep::CUDA::is_available().unwrap_or(false) {
+            return Err(format!("ONNX Runtime {} was built without CUDA", self.version));
+        }
+        let session = self.open(IDENTITY).map_err(|fault| match fault {
+            Fault::Model(why) | Fault::Runtime(why) | Fault::Library(why) => why,
+            other => format!("{other:?}"),
+        })?;
+        let bytes = 1.0_f32.to_le_bytes();
+        let input = Input { dtype: Dtype::F32, shape: vec![1], bytes: &bytes };
+        session.run(&[input], &Stop::default()).map(drop).map_err(|fault| format!("{fault:?}"))
+    }
+
+    pub(super) fn open(&self, bytes: &[u8]) -> Result<Graph, Fault> {
+        let session = self.commit(bytes).map_err(Fault::Model)?;
+        let signatures = |what: &str, outlets: &[ort::value::Outlet]| {
+            outlets.iter().map(|outlet| signature(what, outlet)).collect::<Result<Vec<_>, _>>()
+        };
+        let inputs = signatures("input", session.inputs()).map_err(Fault::Model)?;
+        let outputs = signatures("output", session.outputs()).map_err(Fault::Model)?;
+        let names = |signatures: &[Signature]| {
+            let names = signatures.iter().map(|one| CString::new(one.port.name.as_str()));
+            names.collect::<Result<Vec<_>, _>>().map_err(|error| Fault::Model(error.to_string()))
+        };
+        Ok(Graph {
+            input_names: names(&inputs)?,
+            output_names: names(&outputs)?,
+            inputs,
+            outputs,
+            memory: MemoryInfo::default(),
+            one_at_a_time: (self.device != Target::Cpu).then(Mutex::default),
+            session,
+        })
+    }
+
+    fn commit(&self, bytes: &[u8]) -> Result<ort::session::Session, String> {
+        let say = |error: &dyn std::fmt::Display| error.to_string();
+        let builder = ort::session::Session::builder(&self.environment)
+            .map_err(|e| say(&e))?
+            .with_no_environment_execution_providers()
+            .and_then(|builder| builder.with_config_entry("session.load_model_format", "ONNX"))
+            .map_err(|e| say(&e))?;
+        let provider = match self.device {
+            Target::Cpu => ort::ep::CPU::default().with_arena_allocator(true).build(),
+            Target::Gpu(index) => ort::ep::CUDA::default()
+                .with_device_id(index as i32)
+                .with_memory_limit(self.gpu_memory as usize)
+                .build()
+                .error_on_failure(),
+        };
+        let policy = match self.device {
+            Target::Cpu => AutoDevicePolicy::PreferCPU,
+            Target::Gpu(_) => AutoDevicePolicy::Default,
+        };
+        builder
+            .with_auto_device(policy)
+            .and_then(|builder| builder.with_execution_providers([provider]))
+            .map_err(|e| say(&e))?
+            .commit_from_memory(bytes)
+            .map_err(|e| say(&e))
+    }
+}
+
+/// The version of a library, before anything of it is used: a wrong one ends the process.
+fn version(path: &Path) -> Result<String, String> {
+    let at = path.display();
+    // SAFETY: the operator named this file as the library of ONNX Runtime; what it does when it is loaded is trusted as
+    // the rest of it is.
+    let library =
+        unsafe { libloading::Library::new(path) }.map_err(|error| format!("loading {at}: {error}"))?;
+    type GetApiBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
+    // SAFETY: this is the type that the C header gives this name.
+    let base = unsafe { library.get::<GetApiBase>(b"OrtGetApiBase\0") }
+        .map_err(|_| format!("{at} is not a library of ONNX Runtime"))?;
+    // SAFETY: it takes nothing, and gives a static table or null.
+    let base = unsafe { base().as_ref() }.ok_or_else(|| format!("{at} has no interface"))?;
+    // SAFETY: it gives a static string.
+    let version = unsafe { CStr::from_ptr((base.GetVersionString)()) }.to_string_lossy().into_owned();
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(1), Some(minor)) if minor >= OLDEST => Ok(version),
+        _ => Err(format!("{at} is ONNX Runtime {version}; 1.{OLDEST} or newer is needed")),
+    }
+}
+
+/// A loaded model.
+pub(super) struct Graph {
+    session: ort::session::Session,
+    inputs: Vec<Signature>,
+    outputs: Vec<Signature>,
+    input_names: Vec<CString>,
+    output_names: Vec<CString>,
+    memory: MemoryInfo<'static>,
+    /// On a GPU runs of one session take turns.
+    one_at_a_time: Option<Mutex<()>>,
+}
+
+impl Session for Graph {
+    fn inputs(&self) -> &[Signature] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[Signature] {
+        &self.outputs
+    }
+
+    fn run(&self, inputs: &[Input<'_>], stop: &Stop) -> Result<Vec<Box<dyn Output>>, Fault> {
+        if inputs.len() != self.input_names.len() {
+            return Err(Fault::Runtime(format!("{} inputs of {}", inputs.len(), self.input_names.len())));
+        }
+        let _turn =
+            self.one_at_a_time.as_ref().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
+        let options = Arc::new(RunOptions::new().map_err(runtime)?);
+        let ended = options.clone();
+        stop.by(move || drop(ended.terminate()));
+        if stop.asked() {
+            return Err(Fault::Cancelled);
+        }
+        let values = inputs.iter().map(|input| self.borrowed(input)).collect::<Result<Vec<_>, _>>()?;
+        let values: Vec<*const OrtValue> = values.iter().map(|value| value.0.as_ptr().cast_const()).collect();
+        let input_names: Vec<*const c_char> = self.input_names.iter().map(|name| name.as_ptr()).collect();
+        let output_names: Vec<*const c_char> = self.output_names.iter().map(|name| name.as_ptr()).collect();
+        let mut outputs = vec![null_mut::<OrtValue>(); output_names.len()];
+        // SAFETY: all pointers are valid for the call and their lengths are given; ONNX Runtime documents `Run` as safe to
+        // call from several threads on the CPU, which is why this does not go through `&mut Session`.
+        let status = unsafe {
+            (ort::api().Run)(
+                self.session.ptr().cast_mut(),
+                options.ptr(),
+                input_names.as_ptr(),
+                values.as_ptr(),
+                values.len(),
+                output_names.as_ptr(),
+                output_names.len(),
+                outputs.as_mut_ptr(),
+            )
+        };
+        // SAFETY: the status was just given, and is given away here.
+        unsafe { ort::Error::result_from_status(status) }.map_err(runtime)?;
+        outputs.into_iter().zip(&self.outputs).map(|(value, wanted)| self.owned(value, wanted)).collect()
+    }
+}
+
+/// A tensor of memory that it does not own.
+struct Borrowed(NonNull<OrtValue>);
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // SAFETY: made by `CreateTensorWithDataAsOrtValue`, released once.
+        unsafe { (ort::api().ReleaseValue)(self.0.as_ptr()) }
+    }
+}
+
+impl Graph {
+    /// A tensor of the input's own bytes, which it must not outlive.
+    fn borrowed(&self, input: &Input<'_>) -> Result<Borrowed, Fault> {
+        let shape: Vec<i64> = input.shape.iter().map(|dim| *dim as i64).collect();
+        let mut value = null_mut();
+        // SAFETY: the bytes are as many as type and shape say; ONNX Runtime never writes to what it is fed, so that a
+        // pointer to what may only be read is enough.
+        let status = unsafe {
+            (ort::api().CreateTensorWithDataAsOrtValue)(
+                self.memory.ptr(),
+                input.bytes.as_ptr().cast_mut().cast(),
+                input.bytes.len(),
+                shape.as_ptr(),
+                shape.len(),
+                element(input.dtype),
+                &mut value,
+            )
+        };
+        // SAFETY: the status was just given, and is given away here.
+        unsafe { ort::Error::result_from_status(status) }.map_err(runtime)?;
+        NonNull::new(value).map(Borrowed).ok_or_else(|| Fault::Runtime("no tensor".into()))
+    }
+
+    fn owned(&self, value: *mut OrtValue, wanted: &Signature) -> Result<Box<dyn Output>, Fault> {
+        let name = &wanted.port.name;
+        let value = NonNull::new(value).ok_or_else(|| Fault::Runtime(format!("no output {name:?}")))?;
+        // SAFETY: `Run` gave this value away, from the allocator of its session.
+        let value = unsafe { DynValue::from_ptr(value, Some(self.session.allocator())) };
+        let tensor: DynTensor = value.downcast().map_err(runtime)?;
+        let dtype = dtype(*tensor.data_type());
+        let dtype =
+            dtype.ok_or_else(|| Fault::Runtime(format!("output {name:?} is of {}", tensor.data_type())))?;
+        let shape = tensor.shape().iter().map(|dim| u64::try_from(*dim).unwrap_or(0)).collect();
+        Ok(Box::new(Owned { dtype, shape, tensor }))
+    }
+}
+
+struct Owned {
+    dtype: Dtype,
+    shape: Vec<u64>,
+    tensor: DynTensor,
+}
+
+impl Output for Owned {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> Vec<u64> {
+        self.shape.clone()
+    }
+
+    fn write(&self, to: &mut [u8]) {
+        if to.is_empty() {
+            return;
+        }
+        // SAFETY: the tensor is in the memory of the CPU, and has as many bytes as its type and shape say, which is the
+        // length of `to`.
+        let bytes = unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast::<u8>(), to.len()) };
+        to.copy_from_slice(bytes);
+    }
+}
+
+fn runtime(error: ort::Error) -> Fault {
+    Fault::Runtime(error.to_string())
+}
+
+fn signature(what: &str, outlet: &ort::value::Outlet) -> Result<Signature, String> {
+    let name = outlet.name();
+    let ValueType::Tensor { ty, shape, dimension_symbols } = outlet.dtype() else {
+        return Err(format!("{what} {name:?} is not a tensor but {}", outlet.dtype()));
+    };
+    let dtype =
+        dtype(*ty).ok_or_else(|| format!("{what} {name:?} has elements of {ty}, which is not served"))?;
+    let dims = shape.iter().map(|dim| u64::try_from(*dim).ok()).collect();
+    Ok(Signature {
+        port: Port { name: name.to_owned(), dtype, dims: Some(dims) },
+        symbols: dimension_symbols.iter().cloned().collect(),
+    })
+}
+
+fn dtype(element: TensorElementType) -> Option<Dtype> {
+    Dtype::ALL.into_iter().find(|dtype| TensorElementType::from(self::element(*dtype)) == element)
+}
+
+fn element(dtype: Dtype) -> Element {
+    match dtype {
+        Dtype::F16 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16,
+        Dtype::Bf16 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16,
+        Dtype::F32 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
+        Dtype::F64 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE,
+        Dtype::U8 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
+        Dtype::I8 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8,
+        Dtype::U16 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16,
+        Dtype::I16 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16,
+        Dtype::U32 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32,
+        Dtype::I32 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32,
+        Dtype::U64 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64,
+        Dtype::I64 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64,
+        Dtype::Bool => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL,
+    }
+}
