@@ -21,9 +21,12 @@
 //! # Ok(()) }
 //! ```
 
+mod device;
 mod error;
+mod link;
 mod memory;
 mod model;
+mod queue;
 mod service;
 mod settings;
 mod tensor;

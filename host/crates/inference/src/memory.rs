@@ -13,8 +13,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 pub(crate) use map::{Map, View};
-pub(crate) use output::{OutputLease, Outputs};
-pub(crate) use pool::{Lease, Pool, size_class};
+pub(crate) use output::{Freed, OutputLease, Outputs};
+pub(crate) use pool::{Lease, Pool, Seen, size_class};
 
 use crate::InferenceError;
 
