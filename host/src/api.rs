@@ -15,6 +15,7 @@ mod host;
 mod invocations;
 mod job;
 mod logs;
+mod models;
 mod modules;
 mod openapi;
 mod oscar;
@@ -66,6 +67,8 @@ fn documented() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(versions::rollback))
         .routes(routes!(modules::list))
         .routes(routes!(modules::upload, modules::has))
+        .routes(routes!(models::list))
+        .routes(routes!(models::upload, models::has))
         .routes(routes!(run::run))
         .routes(routes!(job::submit))
         .routes(routes!(events::accept))

@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 mod data_dir;
+pub(crate) mod inference;
 mod open;
 mod shutdown;
 
@@ -116,6 +117,7 @@ async fn run(config: HostConfig, data: PathBuf, options: ServeOptions) -> anyhow
     {
         tracing::warn!("some batch jobs were not ended; the next start does it");
     }
+    node.models.inference().close().await;
     let store = node.store.clone();
     let dropped = node.recorder.dropped();
     drop(node);

@@ -3,6 +3,7 @@
 //! The table is swapped whole: whoever took the old one finishes with it, and nobody sees half of a change.
 
 mod http_table;
+mod models;
 mod record;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,13 +14,14 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Semaphore, watch};
 use wicket_batch::{BatchError, BatchExecutor};
 use wicket_buckets::{BucketError, LocalBuckets};
-use wicket_config::{ByteSize, ImageName, ModuleDigest, Service, ServiceName, Variant};
+use wicket_config::{ByteSize, ImageName, ModelName, ModuleDigest, Service, ServiceName, Variant};
 use wicket_container::{DockerExecutor, EngineError};
 use wicket_core::{Cycle, Deployment, Router, Secret, Timestamp, chain, find_cycle};
 use wicket_store::{Store, StoreError};
-use wicket_wasm::{ModuleError, Shape, WasmExecutor};
+use wicket_wasm::{FileError, Models, ModuleError, Shape, WasmExecutor};
 
 pub(crate) use http_table::{Endpoint, HttpTable, Lookup, RouteClash};
+pub(crate) use models::NoModel;
 pub(crate) use record::PART;
 
 /// Everything compiled from the services of this moment.
@@ -56,6 +58,10 @@ pub(crate) struct Executors {
     pub(crate) wasm: Arc<WasmExecutor>,
     pub(crate) docker: Arc<DockerExecutor>,
     pub(crate) batch: Option<Arc<BatchExecutor>>,
+    /// What modules infer with.
+    pub(crate) models: Models,
+    /// Largest model that is fetched.
+    pub(crate) max_model: ByteSize,
 }
 
 /// What must hold of a service for `apply` to go on.
@@ -116,6 +122,9 @@ pub(crate) enum ApplyError {
     /// Its module is missing or does not fit.
     #[error(transparent)]
     Module(#[from] ModuleError),
+    /// One of its models is missing or cannot run.
+    #[error("the model `{1}` of service `{0}`")]
+    Model(ServiceName, ModelName, #[source] NoModel),
     /// It asks for more memory than this host gives to one function.
     #[error(
         "service `{0}` asks for `limits.memory` {1}, and this host gives at most {2} (`wasm.max_memory`)"
@@ -163,6 +172,9 @@ pub(crate) enum ForgetError {
     #[error("cannot read which modules are named")]
     Store(#[from] StoreError),
     /// A file cannot be listed or removed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The same, of a module.
     #[error(transparent)]
     Module(#[from] ModuleError),
 }
@@ -218,6 +230,8 @@ impl Catalog {
                 return Err(ApplyError::NoHandler(service.name, module.shape));
             }
         }
+        let ready = self.ready(&service, self.executors.max_model).await;
+        ready.map_err(|(service, model, why)| ApplyError::Model(service, model, why))?;
         let mut note = None;
         if service.variants().contains(&Variant::Docker) {
             let content = match self.executors.docker.prepare(&service).await {
@@ -338,7 +352,7 @@ impl Catalog {
         self.store.read(record::tokens).await
     }
 
-    /// Removes modules that no version of a service names any more. One that was uploaded within `age` stays: somebody
+    /// Removes modules and models that no version of a service names any more. One that was uploaded within `age` stays: somebody
     /// is about to name it. Answers how many went.
     pub(crate) async fn forget_modules(&self, age: Duration) -> Result<usize, ForgetError> {
         let _one_at_a_time = self.changing.lock().await;
@@ -346,8 +360,16 @@ impl Catalog {
         let now = Timestamp::now();
         let mut n_gone = 0;
         for module in self.executors.wasm.modules().await? {
-            if !named.contains(&module.digest) && now.since(module.stored) > age {
-                n_gone += usize::from(self.executors.wasm.remove_module(&module.digest).await?);
+            let Ok(digest) = module.digest.parse::<ModuleDigest>() else { continue };
+            if !named.contains(&digest) && now.since(module.stored) > age {
+                n_gone += usize::from(self.executors.wasm.remove_module(&digest).await?);
+            }
+        }
+        let named = self.store.read(record::models).await?;
+        let files = self.executors.models.files();
+        for model in files.list().await? {
+            if !named.contains(&model.digest) && now.since(model.stored) > age {
+                n_gone += usize::from(files.remove(&model.digest).await?);
             }
         }
         Ok(n_gone)

@@ -67,6 +67,9 @@ enum Command {
     /// What the host starts to compile a module.
     #[command(hide = true)]
     CompileChild,
+    /// What the host starts to run models on a device.
+    #[command(hide = true)]
+    InferenceWorker,
 }
 
 /// Runs one command to its end.
@@ -75,6 +78,7 @@ pub fn run(args: Args) -> ExitCode {
     let done = match args.command {
         // First of all: it bounds the whole process, which must have no thread yet.
         Command::CompileChild => return wicket_wasm::compile_child(),
+        Command::InferenceWorker => return wicket_inference::worker_main(),
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args, &mut out),
         Command::Inspect(args) => inspect::run(&args, &mut out),

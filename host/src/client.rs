@@ -12,6 +12,6 @@ mod transport;
 
 pub(crate) use body::{Body, empty, file, stream};
 pub(crate) use error::ClientError;
-pub(crate) use routes::{Applied, Client, Page, state_name};
+pub(crate) use routes::{Applied, Client, Kind, Page, state_name};
 pub(crate) use target::{Target, TargetError, Wanted, find};
 pub(crate) use transport::{Answer, Patience};

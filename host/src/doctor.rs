@@ -74,6 +74,6 @@ pub(crate) fn examine(data: Option<&Path>) -> Vec<Finding> {
     findings.extend([machine::address_space(), machine::overcommit(), machine::open_files()]);
     findings.extend([cgroup::memory(), cgroup::cpus()]);
     findings.extend(storage::data(data));
-    findings.extend([outside::docker(), outside::gpu(), outside::guest_target()]);
+    findings.extend([outside::docker(), outside::gpu(), outside::onnxruntime(data), outside::guest_target()]);
     findings
 }

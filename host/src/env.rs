@@ -65,6 +65,11 @@ pub(crate) fn docker_socket() -> PathBuf {
     socket.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock"))
 }
 
+/// The library of ONNX Runtime, by the name that its other users have.
+pub(crate) fn onnxruntime() -> Option<PathBuf> {
+    text("ORT_DYLIB_PATH").map(PathBuf::from)
+}
+
 /// The keys of AWS's own tools: the public half, the secret half, and the token that comes with lent ones.
 pub(crate) fn aws_keys() -> Option<(String, Secret, Option<Secret>)> {
     let (access, secret) = (text("AWS_ACCESS_KEY_ID")?, text("AWS_SECRET_ACCESS_KEY")?);

@@ -26,7 +26,7 @@ use wicket_core::{
 };
 use wicket_queue::SqliteQueue;
 use wicket_store::Store;
-use wicket_wasm::WasmExecutor;
+use wicket_wasm::{Models, WasmExecutor};
 
 use crate::attempt::AttemptObjects;
 use crate::auth::Credentials;
@@ -58,6 +58,7 @@ pub(crate) struct Node {
     /// What runs wasm.
     pub(crate) wasm: Arc<WasmExecutor>,
     /// What runs containers.
+    pub(crate) models: Models,
     pub(crate) docker: Arc<DockerExecutor>,
     /// What runs jobs of AWS Batch, where this host is set up for it.
     pub(crate) batch: Option<Arc<BatchExecutor>>,

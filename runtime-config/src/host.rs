@@ -422,7 +422,12 @@ impl HostConfig {
                 reader.problem(offset, "", error.message().to_owned(), None);
             }
             let top = top.get_ref();
-            reader.section("", top, &mut config.top, &["http", "queue", "wasm", "docker", "batch", "inference", "drain"]);
+            reader.section(
+                "",
+                top,
+                &mut config.top,
+                &["http", "queue", "wasm", "docker", "batch", "inference", "drain"],
+            );
             reader.table("http", top, &mut config.http);
             reader.table("queue", top, &mut config.queue);
             reader.table("wasm", top, &mut config.wasm);

@@ -20,8 +20,7 @@ pub use batch::Batch;
 pub use container::{Container, ImageName, Network, NotAnImage, Pull, User};
 pub use host::{
     BatchSection, DockerSection, DrainSection, Folder, Given, Hidden, HostConfig, HttpSection,
-    InferenceSection, QueueSection,
-    Registry, TopSection, WasmSection,
+    InferenceSection, QueueSection, Registry, TopSection, WasmSection,
 };
 pub use model::{Backend, Batching, Device, ServiceModel};
 pub use name::{BucketName, ModelDigest, ModelName, ModuleDigest, NameError, ObjectKey, ServiceName};

@@ -213,7 +213,11 @@ impl FromStr for ModelName {
         length("a model name", 1, 64, text)?;
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         if !text.bytes().all(legal) || text.starts_with('.') {
-            return Err(rule("a model name", "has letters, digits, `-`, `_` and `.`, the last not first", text));
+            return Err(rule(
+                "a model name",
+                "has letters, digits, `-`, `_` and `.`, the last not first",
+                text,
+            ));
         }
         Ok(Self(text.into()))
     }

@@ -90,9 +90,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::
             Mode::HoldBut(words) => String::from_utf8_lossy(&piece[..n]).contains(words),
         };
         held = held || !may_go(&mode.borrow());
-        if mode.wait_for(may_go).await.is_err()
-            || to.write_all(&piece[..n]).await.is_err()
-        {
+        if mode.wait_for(may_go).await.is_err() || to.write_all(&piece[..n]).await.is_err() {
             return;
         }
     }

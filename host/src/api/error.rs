@@ -7,8 +7,9 @@ use wicket_buckets::BucketError;
 use wicket_config::{NameError, Problems};
 use wicket_container::EngineError;
 use wicket_core::{Failure, Limit, NotAnId, QueueError, chain};
+use wicket_inference::InferenceError;
 use wicket_store::StoreError;
-use wicket_wasm::ModuleError;
+use wicket_wasm::{FileError, ModuleError};
 
 use super::body::BodyFailed;
 use super::view::{ErrorBody, ErrorDetail};
@@ -222,6 +223,9 @@ impl From<ApplyError> for ApiError {
             ApplyError::Route(_) => Self::new(StatusCode::CONFLICT, "route_taken", error.to_string())
                 .help("give one of the two another path, host or method"),
             ApplyError::Module(error) => error.into(),
+            ApplyError::Model(ref service, ref name, ref why) => {
+                model(&format!("the model `{name}` of service `{service}`"), why)
+            }
             ApplyError::NoHandler(..) => Self::bad("no_http_handler", error.to_string())
                 .help("take `http` away, or give it a module that exports wasi:http"),
             ApplyError::Engine(ref name, ref source) => {
@@ -257,20 +261,50 @@ fn engine(what: &str, why: &EngineError) -> ApiError {
     }
 }
 
+impl From<FileError> for ApiError {
+    fn from(error: FileError) -> Self {
+        match &error {
+            FileError::TooLarge { .. } => Self::too_large(error.to_string()),
+            FileError::Io { source, .. } if is_full(source) => Self::full(),
+            FileError::Io { source, .. } if BodyFailed::of(source).is_some() => Self::from_body(source),
+            FileError::Io { .. } => Self::internal("store it", &error),
+            FileError::Digest { .. } => Self::bad("digest_mismatch", error.to_string()),
+        }
+    }
+}
+
+/// Why a service has not the model that it names.
+fn model(what: &str, why: &NoModel) -> ApiError {
+    let message = format!("{what}: {}", wicket_core::chain(why));
+    match why {
+        NoModel::Missing(model) => ApiError::bad("unknown_model", message)
+            .help(format!("PUT its bytes to /system/models/{}, then send this again", model.sha256)),
+        NoModel::File(FileError::Io { source, .. }) if is_full(source) => ApiError::full(),
+        NoModel::File(_) => ApiError::bad("bad_model_file", message),
+        NoModel::Fetch { .. } => ApiError::new(StatusCode::BAD_GATEWAY, "model_not_fetched", message),
+        NoModel::Inference(InferenceError::NoDevice { .. } | InferenceError::NoLibrary { .. }) => {
+            ApiError::bad("no_device", message)
+                .help("`fallback` of the model names what takes its place; `wicket doctor` says what is here")
+        }
+        NoModel::Inference(_) => ApiError::bad("model_refused", message),
+    }
+}
+
 impl From<ModuleError> for ApiError {
     fn from(error: ModuleError) -> Self {
+        let error = match error {
+            ModuleError::File(error) => return error.into(),
+            error => error,
+        };
         let code = match &error {
             ModuleError::Missing(digest) => {
                 return Self::bad("unknown_module", error.to_string())
                     .help(format!("PUT its bytes to /system/modules/{digest}, then send this again"));
             }
-            ModuleError::TooLarge(_) => return Self::too_large(error.to_string()),
             ModuleError::Io { source, .. } if is_full(source) => return Self::full(),
-            ModuleError::Io { source, .. } if BodyFailed::of(source).is_some() => {
-                return Self::from_body(source);
+            ModuleError::Io { .. } | ModuleError::File(_) => {
+                return Self::internal("store or compile the module", &error);
             }
-            ModuleError::Io { .. } => return Self::internal("store or compile the module", &error),
-            ModuleError::Digest { .. } => "digest_mismatch",
             ModuleError::Malformed(_) => "malformed_module",
             ModuleError::NoShape(_) => "no_entry_point",
             ModuleError::Import(_) => "import_refused",

@@ -13,15 +13,15 @@ use super::body;
 use super::error::ApiError;
 use super::openapi::Binary;
 use super::params::Named;
-use super::view::ModuleView;
+use super::view::FileView;
 use crate::node::Node;
 
 /// All modules, by digest.
-#[utoipa::path(get, path = "/system/modules", operation_id = "modules_list", tag = "modules", security(("admin" = [])), responses((status = 200, body = Vec<ModuleView>)))]
-pub(super) async fn list(_: Admin, State(node): State<Arc<Node>>) -> Result<Json<Vec<ModuleView>>, ApiError> {
+#[utoipa::path(get, path = "/system/modules", operation_id = "modules_list", tag = "modules", security(("admin" = [])), responses((status = 200, body = Vec<FileView>)))]
+pub(super) async fn list(_: Admin, State(node): State<Arc<Node>>) -> Result<Json<Vec<FileView>>, ApiError> {
     let modules = node.wasm.modules().await?;
     Ok(Json(
-        modules.into_iter().map(|module| ModuleView { digest: module.digest, size: module.size }).collect(),
+        modules.into_iter().map(|module| FileView { digest: module.digest, size: module.size }).collect(),
     ))
 }
 
@@ -29,8 +29,8 @@ pub(super) async fn list(_: Admin, State(node): State<Arc<Node>>) -> Result<Json
 #[utoipa::path(put, path = "/system/modules/{sha256}", operation_id = "modules_upload", tag = "modules", security(("admin" = [])),
     params(("sha256" = String, Path, description = "The SHA-256 of the bytes, in hex")),
     request_body(content = Binary, content_type = "application/wasm"), responses(
-    (status = 201, description = "It is on disk", body = ModuleView),
-    (status = 200, description = "It was there", body = ModuleView),
+    (status = 201, description = "It is on disk", body = FileView),
+    (status = 200, description = "It was there", body = FileView),
     (status = 400, description = "The bytes have another digest"),
     (status = 413, description = "It is larger than `wasm.max_module`")))]
 pub(super) async fn upload(
@@ -38,7 +38,7 @@ pub(super) async fn upload(
     State(node): State<Arc<Node>>,
     Named(digest): Named<ModuleDigest>,
     body: Body,
-) -> Result<(StatusCode, Json<ModuleView>), ApiError> {
+) -> Result<(StatusCode, Json<FileView>), ApiError> {
     let limit = node.config.wasm.max_module;
     body::announced(&body, limit.0).map_err(|()| {
         ApiError::too_large(format!("the module is larger than {limit}"))
@@ -46,7 +46,7 @@ pub(super) async fn upload(
     })?;
     let stored = node.wasm.store_module(&digest, body::pieces(body), limit).await?;
     let status = if stored.new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(ModuleView { digest: stored.digest, size: stored.size })))
+    Ok((status, Json(FileView { digest: stored.digest, size: stored.size })))
 }
 
 /// Whether a module is here.

@@ -193,12 +193,12 @@ pub(crate) struct PlaceView {
     pub(crate) path: String,
 }
 
-/// An uploaded module.
+/// An uploaded module or model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub(crate) struct ModuleView {
+pub(crate) struct FileView {
     /// Its SHA-256.
-    #[schema(value_type = String, example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
-    pub(crate) digest: ModuleDigest,
+    #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    pub(crate) digest: String,
     /// Bytes.
     pub(crate) size: u64,
 }

@@ -13,12 +13,13 @@ use wicket_buckets::{Keys, LocalBuckets};
 use wicket_config::{DockerSection, HostConfig, WasmSection};
 use wicket_container::{DockerConfig, DockerExecutor};
 use wicket_core::Secret;
+use wicket_inference::Inference;
 use wicket_queue::SqliteQueue;
 use wicket_store::Store;
-use wicket_wasm::{WasmConfig, WasmEngine, WasmExecutor};
+use wicket_wasm::{Models, WasmConfig, WasmEngine, WasmExecutor};
 
-use super::batch;
 use super::data_dir::{DB_FILE, DataDir};
+use super::{batch, inference};
 use crate::auth::Credentials;
 use crate::catalog::{self, Catalog, Executors, TableCell};
 use crate::node::{Announcer, Node, Outside, Placing, Recorder, Running, Slots};
@@ -61,11 +62,19 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
         tracing::info!(cut_off, "attempts that ended with an earlier process are made again");
     }
     let engine = engine.await?.context("the wasm engine")?;
-    let wasm =
-        WasmExecutor::on(engine, wasm_config(&config.wasm, &data_dir)?).context("the wasm executor")?;
+    let inference = Inference::start(inference::settings(&config.inference, data));
+    let models = Models::open(inference, &data_dir.file("models")).context("the models")?;
+    let wasm = WasmExecutor::on(engine, wasm_config(&config.wasm, &data_dir)?, Some(models.clone()))
+        .context("the wasm executor")?;
     let docker = DockerExecutor::new(docker_config(&config.docker, &data_dir)?);
     let batch = batch::config(&config.batch, &data_dir.node_id()?)?.map(BatchExecutor::new);
-    let executors = Executors { wasm: wasm.clone(), docker: docker.clone(), batch: batch.clone() };
+    let executors = Executors {
+        wasm: wasm.clone(),
+        docker: docker.clone(),
+        batch: batch.clone(),
+        models: models.clone(),
+        max_model: config.inference.max_model,
+    };
     let catalog =
         Catalog::open(table, store.clone(), buckets.clone(), executors).await.context("the catalog")?;
     let (recorder, recording) = Recorder::new(queue.clone());
@@ -78,6 +87,7 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
         announcer,
         outside: Arc::new(Outside::default()),
         wasm,
+        models,
         docker,
         batch,
         catalog,

@@ -176,6 +176,16 @@ pub(super) fn modules(db: &Connection) -> Result<HashSet<ModuleDigest>, StoreErr
     rows.map(|digest| digest?.parse().map_err(StoreError::refused)).collect()
 }
 
+/// The models that versions of services name.
+pub(super) fn models(db: &Connection) -> Result<HashSet<String>, StoreError> {
+    let mut query = db.prepare(
+        "SELECT DISTINCT json_extract(model.value, '$.sha256') FROM service_versions,
+             json_each(definition, '$.models') AS model",
+    )?;
+    let rows = query.query_map([], |row| row.get::<_, String>(0))?;
+    rows.map(|digest| Ok(digest?)).collect()
+}
+
 /// A service's token.
 pub(super) fn token(db: &Connection, name: &ServiceName) -> Result<Option<Secret>, StoreError> {
     let token = db.query_row("SELECT token FROM services WHERE name = ?", [name.as_str()], |row| {

@@ -1,18 +1,18 @@
 //! `wicket apply FILE`.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use wicket_config::{ModuleDigest, Problem, Problems};
+use wicket_config::{Problem, Problems};
 
 use super::connect::{Connected, Remote};
-use super::definitions::{self, Defined, ModuleFile};
+use super::definitions::{self, Defined};
 use super::out::{Out, say};
 use super::outcome::{self, Complaint, Exit};
 use super::progress::Progress;
 use super::words;
-use crate::client::{self, Client, ClientError};
+use crate::client::{self, Client, ClientError, Kind};
 
 /// Create or update the services of a file
 ///
@@ -42,6 +42,7 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
     let defined = definitions::load(&args.file)?;
     let Connected { client, .. } = args.remote.connect()?;
     bring_modules(&client, &args.file.display().to_string(), &defined).await?;
+    bring_models(&client, &defined).await?;
     let width = defined.iter().map(|one| one.definition.name().as_str().len()).max().unwrap_or(0);
     let (mut done, mut failed) = (Vec::new(), None);
     for one in &defined {
@@ -98,11 +99,13 @@ async fn bring_modules(client: &Client, file: &str, defined: &[Defined]) -> anyh
     let (mut asked, mut items) = (HashSet::new(), Vec::new());
     for one in defined {
         let Some(module) = &one.module else { continue };
-        if !asked.insert(&module.digest) || client.has_module(&module.digest).await? {
+        if !asked.insert(&module.digest) || client.has(Kind::Module, module.digest.as_str()).await? {
             continue;
         }
         match &module.file {
-            Some(file) => upload(client, &module.digest, file).await?,
+            Some(file) => {
+                upload(client, Kind::Module, module.digest.as_str(), &file.path, file.info.size).await?;
+            }
             None => {
                 let (line, column) = one.definition.place;
                 let message = format!("the host has no module {}", module.digest);
@@ -114,13 +117,25 @@ async fn bring_modules(client: &Client, file: &str, defined: &[Defined]) -> anyh
     if items.is_empty() { Ok(()) } else { Err(Problems { file: file.to_owned(), items }.into()) }
 }
 
-async fn upload(client: &Client, digest: &ModuleDigest, module: &ModuleFile) -> anyhow::Result<()> {
-    let shown = module.path.display();
-    let progress = Progress::bytes(&format!("uploading {shown}"), Some(module.info.size));
+/// Uploads the models that the host lacks.
+async fn bring_models(client: &Client, defined: &[Defined]) -> anyhow::Result<()> {
+    let mut asked = HashSet::new();
+    for model in defined.iter().flat_map(|one| &one.models) {
+        let digest = model.digest.as_str();
+        if asked.insert(digest) && !client.has(Kind::Model, digest).await? {
+            upload(client, Kind::Model, digest, &model.path, model.size).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn upload(client: &Client, kind: Kind, digest: &str, path: &Path, size: u64) -> anyhow::Result<()> {
+    let shown = path.display();
+    let progress = Progress::bytes(&format!("uploading {shown}"), Some(size));
     let counter = progress.clone();
-    let opened = client::file(&module.path, move |n| counter.add(n)).await;
-    let (body, size) = opened.map_err(|error| outcome::unreadable(&module.path, &error))?;
-    match progress.during(client.put_module(digest, body, size)).await {
+    let opened = client::file(path, move |n| counter.add(n)).await;
+    let (body, size) = opened.map_err(|error| outcome::unreadable(path, &error))?;
+    match progress.during(client.upload(kind, digest, body, size)).await {
         Err(error) if error.code() == Some("digest_mismatch") => {
             let text = format!("{shown} was changed while it was uploaded");
             Err(Complaint::new(Exit::BadFile, text).help("apply it again").into())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use wicket_config::fdl::{self, Definition};
-use wicket_config::{ByteSize, ModuleDigest, Problem, Problems};
+use wicket_config::{ByteSize, ModelDigest, ModuleDigest, Problem, Problems};
 use wicket_core::{Secret, find_cycle};
 use wicket_wasm::{ModuleInfo, Shape};
 
@@ -26,6 +26,19 @@ pub(super) struct Defined {
     pub(super) definition: Definition,
     /// The module; none: it runs in a container only.
     pub(super) module: Option<Module>,
+    /// The models that are files.
+    pub(super) models: Vec<ModelFile>,
+}
+
+/// A model's file.
+#[derive(Clone, Debug)]
+pub(super) struct ModelFile {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// Its name on the wire.
+    pub(super) digest: ModelDigest,
+    /// Bytes.
+    pub(super) size: u64,
 }
 
 /// A module, as far as it is known here.
@@ -62,8 +75,12 @@ pub(super) fn load(file: &Path) -> Result<Vec<Defined>, Problems> {
                     items.extend(no_handler(&definition, module));
                     definition.set_module(&module.digest);
                 }
+                let models = model_files(&mut definition, folder);
+                items.extend(models.as_ref().err().cloned());
                 match script(&mut definition, folder) {
-                    Ok(()) => found.push(Defined { definition, module }),
+                    Ok(()) => {
+                        found.push(Defined { definition, module, models: models.unwrap_or_default() });
+                    }
                     Err(message) => {
                         items.push(problem(&definition, message, Some("the path is relative to this file")));
                     }
@@ -102,6 +119,32 @@ fn module(
     let module = seen.entry(path.clone()).or_insert_with(|| look(&path)).clone();
     let help = (!path.exists()).then_some("the path is relative to this file");
     module.map(Some).map_err(|message| (message, help))
+}
+
+/// Reads the models that are files, for their digests.
+fn model_files(definition: &mut Definition, folder: &Path) -> Result<Vec<ModelFile>, Problem> {
+    let files = definition.model_files.iter().map(|source| {
+        let path = folder.join(&source.file);
+        let (digest, size) = digest_of(&path).map_err(|error| Problem {
+            line: source.place.0,
+            column: source.place.1,
+            path: format!("{}.models", definition.name()),
+            message: format!("the model {} cannot be read: {error}", path.display()),
+            help: Some("the path is relative to this file".to_owned()),
+        })?;
+        Ok(ModelFile { path, digest, size })
+    });
+    let files = files.collect::<Result<Vec<_>, Problem>>()?;
+    let digests: Vec<_> = files.iter().map(|file| file.digest.clone()).collect();
+    definition.set_models(&digests);
+    Ok(files)
+}
+
+fn digest_of(path: &Path) -> std::io::Result<(ModelDigest, u64)> {
+    let mut hash = Sha256::new();
+    let size = std::io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
+    let digest = hex::encode(hash.finalize()).parse().map_err(std::io::Error::other)?;
+    Ok((digest, size))
 }
 
 /// Reads the script of a container.

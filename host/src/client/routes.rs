@@ -34,6 +34,39 @@ pub(crate) struct Applied {
     pub(crate) note: Option<String>,
 }
 
+/// What is uploaded before the service that names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A module.
+    Module,
+    /// A model.
+    Model,
+}
+
+impl Kind {
+    /// In a sentence.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Module => "module",
+            Self::Model => "model",
+        }
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Self::Module => "modules",
+            Self::Model => "models",
+        }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Module => "application/wasm",
+            Self::Model => "application/octet-stream",
+        }
+    }
+}
+
 /// Which receipts are asked for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Page {
@@ -99,26 +132,28 @@ impl Client {
         self.post(Method::POST, &path, &body, As::Admin, Patience::COMPILE).await?.json().await
     }
 
-    /// Whether the host has this module.
-    pub(crate) async fn has_module(&self, digest: &ModuleDigest) -> Result<bool, ClientError> {
-        match self.empty(Method::HEAD, &format!("/system/modules/{digest}"), Patience::QUICK).await {
+    /// Whether the host has this module or model.
+    pub(crate) async fn has(&self, kind: Kind, digest: &str) -> Result<bool, ClientError> {
+        let path = format!("/system/{}/{digest}", kind.path());
+        match self.empty(Method::HEAD, &path, Patience::QUICK).await {
             Ok(_) => Ok(true),
             Err(error) if error.status() == Some(http::StatusCode::NOT_FOUND) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Uploads a module of `size` bytes.
-    pub(crate) async fn put_module(
+    /// Uploads a module or model of `size` bytes.
+    pub(crate) async fn upload(
         &self,
-        digest: &ModuleDigest,
+        kind: Kind,
+        digest: &str,
         body: Body,
         size: u64,
     ) -> Result<(), ClientError> {
         let request = method(Method::PUT)
-            .header(header::CONTENT_TYPE, "application/wasm")
+            .header(header::CONTENT_TYPE, kind.media_type())
             .header(header::CONTENT_LENGTH, size);
-        let path = format!("/system/modules/{digest}");
+        let path = format!("/system/{}/{digest}", kind.path());
         self.transport.send(request, &path, body, As::Admin, Patience::COMPILE).await.map(drop)
     }
 

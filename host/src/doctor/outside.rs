@@ -1,7 +1,9 @@
 //! What functions may want beside the host: containers, a GPU, and a compiler for those who write them.
 
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use wicket_inference::{Inference, Settings, Target};
 
 use super::{Finding, Verdict};
 use crate::env;
@@ -31,6 +33,34 @@ pub(super) fn gpu() -> Finding {
     match entries.filter_map(number).count() {
         0 => Finding::new("GPU", Verdict::Missing, "no /dev/nvidia0", "inference runs on the CPU"),
         n => Finding::good("GPU", format!("{n} NVIDIA")),
+    }
+}
+
+/// What runs models: the library, tried in a process of its own as a host would start it.
+pub(super) fn onnxruntime(data: Option<&Path>) -> Finding {
+    let check = "ONNX Runtime";
+    let builtin = "models run on the built-in backend, some two to seven times slower: name the library with         `onnxruntime` of [inference] (it is in the Python package onnxruntime, in capi/)";
+    let Some(library) = crate::app::inference::onnxruntime(data) else {
+        return Finding::new(check, Verdict::Slower, "not found", builtin);
+    };
+    let shown = library.display().to_string();
+    let settings = Settings { onnxruntime: Some(library), ..Settings::default() };
+    let probe = async {
+        let inference = Inference::start(settings);
+        let status = inference.probe(Target::Cpu).await;
+        inference.close().await;
+        status
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let probed = match runtime {
+        Ok(runtime) => runtime.block_on(probe).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match probed.map(|status| status.onnxruntime) {
+        Ok(Some(Ok(version))) => Finding::good(check, format!("{version}, {shown}")),
+        Ok(Some(Err(why))) => Finding::new(check, Verdict::Slower, format!("{shown}: {why}"), builtin),
+        Ok(None) => Finding::new(check, Verdict::Slower, format!("{shown} says nothing"), builtin),
+        Err(why) => Finding::new(check, Verdict::Missing, why, "no model can run"),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    BatchSection, DockerSection, DrainSection, Given, HostConfig, HttpSection, InferenceSection, QueueSection, Section,
-    TopSection, WasmSection,
+    BatchSection, DockerSection, DrainSection, Given, HostConfig, HttpSection, InferenceSection,
+    QueueSection, Section, TopSection, WasmSection,
 };
 
 const DOCS: &str = include_str!("../../../docs/wicket-toml.md");

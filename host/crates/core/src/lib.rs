@@ -33,7 +33,8 @@ pub(crate) use place::is_limit_of_variant;
 pub use place::{Asked, Lack, Passed, Placed, Placement, Why, executor_of, moves_on, place};
 pub use queue::{Depth, Filter, Forget, Lease, Pushed, Queue, QueueError, Retention, Settled};
 pub use receipt::{
-    AttemptRecord, Failure, Limit, Log, LogLine, LogSink, LogStream, Receipt, State, Trigger, Usage, Waiting,
+    AttemptRecord, Failure, Inferred, Limit, Log, LogLine, LogSink, LogStream, Receipt, State, Trigger,
+    Usage, Waiting,
 };
 pub use redact::Redactor;
 pub use route::{Cycle, Explanation, MAX_HOPS, Router, find_cycle, may_name};

@@ -131,6 +131,47 @@ pub struct Usage {
     pub bytes_in: u64,
     /// Bytes of outputs and of the answer.
     pub bytes_out: u64,
+    /// What it inferred: for each model, device and backend that ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inference: Vec<Inferred>,
+}
+
+/// What an attempt inferred with one model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inferred {
+    /// The model, by its name in the service.
+    pub model: String,
+    /// Where it ran: `cpu`, `gpu:0`.
+    pub device: String,
+    /// What ran it: `onnxruntime`, `builtin`.
+    pub backend: String,
+    /// There is no such device as the service names: it ran on the one that the service names instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fallback: bool,
+    /// Calls.
+    pub calls: u64,
+    /// Most calls that ran together with one of them, itself included.
+    pub batch: u32,
+    /// How long they waited for their turn and for others, µs.
+    pub queue_us: u64,
+    /// How long the runs took that they were of, µs.
+    pub run_us: u64,
+}
+
+impl Inferred {
+    /// Whether another is of the same model at the same place.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.model, &self.device, &self.backend, self.fallback)
+            == (&other.model, &other.device, &other.backend, other.fallback)
+    }
+
+    /// Counts more of the same.
+    pub fn add(&mut self, other: &Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.batch = self.batch.max(other.batch);
+        self.queue_us = self.queue_us.saturating_add(other.queue_us);
+        self.run_us = self.run_us.saturating_add(other.run_us);
+    }
 }
 
 /// Why an attempt failed: whose fault it was, and so what follows.

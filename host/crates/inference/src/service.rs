@@ -249,6 +249,11 @@ impl Inference {
         self.shared.host.tasks.wait().await;
     }
 
+    /// What the operator decided.
+    pub fn limits(&self) -> &Settings {
+        self.settings()
+    }
+
     fn settings(&self) -> &Settings {
         &self.shared.host.settings
     }

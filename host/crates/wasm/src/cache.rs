@@ -11,7 +11,7 @@ use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 use wicket_config::ModuleDigest;
 
-use crate::modules::draft;
+use crate::files::draft;
 
 type Signature = Hmac<Sha256>;
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use wicket_config::{ByteSize, ModuleDigest};
+use wicket_config::ModuleDigest;
+
+use crate::FileError;
 
 /// The executor cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -30,17 +32,9 @@ pub enum ModuleError {
     /// Nobody uploaded it.
     #[error("there is no module {0} on this host: upload it first")]
     Missing(ModuleDigest),
-    /// The bytes are not those that were announced.
-    #[error("the module has the digest {found}, not {expected}")]
-    Digest {
-        /// Announced.
-        expected: ModuleDigest,
-        /// Of the bytes that came.
-        found: String,
-    },
-    /// More bytes than a module may have.
-    #[error("the module is larger than {0}")]
-    TooLarge(ByteSize),
+    /// Its file is not taken, or cannot be had.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// No wasm, or wasm that does not validate.
     #[error("the module is malformed: {0}")]
     Malformed(String),

@@ -12,10 +12,11 @@ use wicket_core::{Attempt, ByteStream, Executor, Failure, Limit, Report, Usage, 
 
 use crate::engine::PoolInfo;
 use crate::library::{Code, Library, Loaded, WasmEngine};
+use crate::nn::Models;
 use crate::shapes::http::{HttpCall, Shelf};
 use crate::shapes::{command, event, http};
 use crate::ticker::Ticker;
-use crate::{Answer, ModuleError, ModuleInfo, StoredModule, WasmConfig, WasmError};
+use crate::{Answer, FileError, ModuleError, ModuleInfo, StoredFile, WasmConfig, WasmError};
 
 /// Runs wasm functions. Share it; all calls go through the same pool.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct WasmExecutor {
     pub(crate) ticker: Arc<Ticker>,
     /// Calls that are still running behind a streamed answer.
     pub(crate) tasks: TaskTracker,
+    /// What guests infer with, where the host offers it.
+    pub(crate) models: Option<Models>,
     /// Instances that wait for another request.
     pub(crate) shelf: Arc<Shelf>,
     slots: Arc<Semaphore>,
@@ -52,11 +55,15 @@ impl WasmExecutor {
     /// Starts the engine and the epoch thread. Where the machine has no room for the pool that was asked for it
     /// takes a smaller one, and says so in the log and in [`WasmExecutor::stats`].
     pub fn start(config: WasmConfig) -> Result<Arc<Self>, WasmError> {
-        Self::on(WasmEngine::start(config.max_instances, config.max_memory)?, config)
+        Self::on(WasmEngine::start(config.max_instances, config.max_memory)?, config, None)
     }
 
-    /// The same on an engine that was started before with what `config` says of it.
-    pub fn on(engine: WasmEngine, config: WasmConfig) -> Result<Arc<Self>, WasmError> {
+    /// The same on an engine that was started before with what `config` says of it, for guests that infer with `models`.
+    pub fn on(
+        engine: WasmEngine,
+        config: WasmConfig,
+        models: Option<Models>,
+    ) -> Result<Arc<Self>, WasmError> {
         let library = Library::open(engine, config.clone())?;
         let pool = library.pool();
         match &pool.fallback {
@@ -72,6 +79,7 @@ impl WasmExecutor {
             ticker: library.ticker.clone(),
             library,
             tasks: TaskTracker::new(),
+            models,
             shelf: Shelf::new(config.idle_instances, config.idle_memory.0, config.idle_time),
             slots: Arc::new(Semaphore::new(most.max(1) as usize)),
             config,
@@ -85,13 +93,13 @@ impl WasmExecutor {
         digest: &ModuleDigest,
         body: ByteStream,
         limit: ByteSize,
-    ) -> Result<StoredModule, ModuleError> {
-        self.library.modules.store(digest, body, limit).await
+    ) -> Result<StoredFile, FileError> {
+        self.library.modules.store(digest.as_str(), body, limit).await
     }
 
     /// Whether a module is here.
     pub async fn has_module(&self, digest: &ModuleDigest) -> bool {
-        self.library.modules.has(digest).await
+        self.library.modules.has(digest.as_str()).await
     }
 
     /// Removes a module and what was compiled of it; calls that run go on. Whether it was here.
@@ -100,13 +108,18 @@ impl WasmExecutor {
     }
 
     /// All modules, by digest.
-    pub async fn modules(&self) -> Result<Vec<StoredModule>, ModuleError> {
+    pub async fn modules(&self) -> Result<Vec<StoredFile>, FileError> {
         self.library.modules.list().await
     }
 
     /// Compiles a module if that was not done before, and checks that everything it imports is here.
     pub async fn prepare(&self, module: &ModuleDigest) -> Result<ModuleInfo, ModuleError> {
         self.library.prepare(module).await
+    }
+
+    /// What guests infer with, where the host offers it.
+    pub fn models(&self) -> Option<&Models> {
+        self.models.as_ref()
     }
 
     /// Most linear memory that a service may ask for.

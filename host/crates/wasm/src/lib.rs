@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`WasmExecutor`] (what others call), `library` (modules: stored, compiled in a child, signed,
 //! loaded), `engine` (settings and pool), `meter` and `ticker` (limits), `state` and `linker` (what a guest sees),
-//! `shapes` (the three ways a function is written), `egress` (outgoing HTTP), `trap` (what a guest's end means).
+//! `shapes` (the three ways a function is written), `nn` (inference), `egress` (outgoing HTTP), `trap` (what a guest's end means).
 
 mod cache;
 mod compile;
@@ -11,11 +11,12 @@ mod egress;
 mod engine;
 mod error;
 mod executor;
+mod files;
 mod inspect;
 mod library;
 mod linker;
 mod meter;
-mod modules;
+mod nn;
 mod shapes;
 mod state;
 mod stdio;
@@ -27,9 +28,10 @@ pub use config::{Compiler, WasmConfig};
 pub use engine::PoolInfo;
 pub use error::{ModuleError, WasmError};
 pub use executor::{WasmExecutor, WasmStats};
+pub use files::{DigestFiles, FileError, StoredFile};
 pub use inspect::{ModuleInfo, Shape, Wasi, inspect};
 pub use library::WasmEngine;
-pub use modules::StoredModule;
+pub use nn::Models;
 pub use shapes::http::HttpCall;
 
 /// Any error of a body.

@@ -18,7 +18,7 @@ use wicket_core::chain;
 use crate::cache::{Artefact, Cache};
 use crate::compile::{Job, compile};
 use crate::engine::{Machine, PoolInfo, compatibility};
-use crate::modules::{DRAFT, Modules, blocking};
+use crate::files::{DRAFT, DigestFiles, blocking};
 use crate::shapes::event::bindings::OfferPre;
 use crate::state::State;
 use crate::ticker::Ticker;
@@ -119,7 +119,7 @@ impl Side {
 
 /// All modules of this host, on disk, compiled, and loaded.
 pub(crate) struct Library {
-    pub(crate) modules: Modules,
+    pub(crate) modules: DigestFiles,
     pub(crate) ticker: Arc<Ticker>,
     plain: Arc<Side>,
     /// For guests of WASI 0.3; started with the first of them.
@@ -150,7 +150,7 @@ impl Library {
             cores: Arc::new(linker::module(&plain.machine.engine).map_err(WasmError::Engine)?),
             kinds: Mutex::default(),
             ticker: Arc::new(Ticker::start(plain.machine.engine.clone())?),
-            modules: Modules::new(&config.modules_dir),
+            modules: DigestFiles::modules(&config.modules_dir),
             plain: Arc::new(plain),
             concurrent: OnceLock::new(),
             config,
@@ -250,7 +250,7 @@ impl Library {
 
     /// What a stored module is.
     pub(crate) async fn inspect(&self, digest: &ModuleDigest) -> Result<ModuleInfo, ModuleError> {
-        let (path, most) = (self.modules.path(digest), self.config.max_module);
+        let (path, most) = (self.modules.path(digest.as_str()), self.config.max_module);
         let read = blocking(move || {
             if std::fs::metadata(&path)?.len() > most.0 {
                 return Ok(None);
@@ -276,13 +276,13 @@ impl Library {
     ) -> Result<Artefact, ModuleError> {
         let _turn = self.compiles.acquire().await.expect("the semaphore is never closed");
         let began = std::time::Instant::now();
-        self.modules.check(digest).await?;
+        self.modules.check(digest.as_str()).await?;
         let cache = side.cache.clone();
         let write = || ModuleError::io("write the compile cache");
         let draft = blocking(move || cache.draft()).await.map_err(write())?;
         let job = Job {
             tuning: side.machine.tuning,
-            wasm: absolute(self.modules.path(digest)).map_err(write())?,
+            wasm: absolute(self.modules.path(digest.as_str())).map_err(write())?,
             artefact: absolute(draft.to_path_buf()).map_err(write())?,
             memory: self.config.compile_memory.0,
             cpu_seconds: self.config.compile_time.as_secs().max(1),
@@ -316,7 +316,7 @@ impl Library {
         self.kinds().remove(digest);
         let (cache, kept) = (self.plain.cache.clone(), digest.clone());
         blocking(move || cache.forget(&kept)).await.map_err(ModuleError::io("clean the compile cache"))?;
-        self.modules.remove(digest).await
+        Ok(self.modules.remove(digest.as_str()).await?)
     }
 }
 

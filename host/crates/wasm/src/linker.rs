@@ -11,6 +11,7 @@ use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 use wasmtime_wasi::{WasiView as _, p1};
 use wasmtime_wasi_io::bindings::wasi::io;
 
+use crate::nn;
 use crate::shapes::event::bindings;
 use crate::state::State;
 
@@ -63,6 +64,7 @@ pub(crate) fn component(engine: &Engine) -> wasmtime::Result<Linker<State>> {
         wasmtime_wasi_http::p3::add_to_linker(l)?;
     }
     bindings::Offer::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
+    nn::component::add_to_linker(l)?;
     Ok(linker)
 }
 
@@ -72,5 +74,6 @@ pub(crate) fn module(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<State
     p1::add_to_linker_async(&mut linker, |state: &mut State| {
         state.p1.as_deref_mut().expect("the command shape gives every preview-1 module a context")
     })?;
+    nn::preview1::add_to_linker(&mut linker)?;
     Ok(linker)
 }

@@ -3,14 +3,14 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 use wicket_config::{ByteSize, Limits};
-use wicket_core::{Failure, Limit, Usage};
+use wicket_core::{Failure, Inferred, Limit, Usage};
 use wicket_workspace::Account;
 
 use crate::state::State;
@@ -34,6 +34,8 @@ pub(crate) struct Meter {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     logged: AtomicU64,
+    /// By model, what was inferred.
+    inferred: Mutex<Vec<Inferred>>,
     tripped: AtomicU8,
     /// Whether it was an answer larger than is kept that tripped.
     long_reply: AtomicBool,
@@ -116,6 +118,7 @@ impl Meter {
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             logged: AtomicU64::new(0),
+            inferred: Mutex::default(),
             tripped: AtomicU8::new(0),
             long_reply: AtomicBool::new(false),
             yielded: AtomicBool::new(false),
@@ -226,6 +229,16 @@ impl Meter {
             peak_memory: self.peak_memory.load(Relaxed),
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
+            inference: self.inferred.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// Counts a call of a model.
+    pub(crate) fn inferred(&self, call: Inferred) {
+        let mut all = self.inferred.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.iter_mut().find(|one| one.is_same(&call)) {
+            Some(one) => one.add(&call),
+            None => all.push(call),
         }
     }
 

@@ -11,6 +11,8 @@ use wicket_core::{Deployment, LogSink, LogStream, Objects, Outputs, Redactor};
 
 use crate::egress::Egress;
 use crate::meter::{Bounds, Meter, at_tick};
+use crate::nn::Models;
+use crate::nn::preview1::Handles;
 use crate::stdio::Sink;
 
 /// Bytes of all headers of a request or a response that a guest builds, with what they take in memory.
@@ -36,6 +38,10 @@ pub(crate) struct State {
     pub(crate) p1: Option<Box<WasiP1Ctx>>,
     /// Reads the buckets that the service was granted.
     pub(crate) objects: Option<Arc<dyn Objects>>,
+    /// What it infers with.
+    pub(crate) models: Option<Models>,
+    /// Handles of a preview-1 module on models.
+    pub(crate) nn: Handles,
     /// Of the event shape.
     pub(crate) outputs: Option<Arc<dyn Outputs>>,
 }
@@ -58,6 +64,8 @@ impl State {
             egress: Egress::new(deployment.clone(), log.clone(), meter.clone()),
             p1: None,
             objects: None,
+            models: None,
+            nn: Handles::default(),
             outputs: None,
         }
     }

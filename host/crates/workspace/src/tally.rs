@@ -79,6 +79,7 @@ impl Tally {
             peak_memory: self.peak_memory.load(Relaxed),
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
+            inference: Vec::new(),
         }
     }
 }

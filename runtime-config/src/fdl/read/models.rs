@@ -39,7 +39,11 @@ pub(super) fn read(
             reader.say(node, &path, format!("two models are called `{}`", name.as_str()), None);
             continue;
         }
-        files.extend(file.map(|file| ModelSource { file, place: (node.line, node.column), model: models.len() }));
+        files.extend(file.map(|file| ModelSource {
+            file,
+            place: (node.line, node.column),
+            model: models.len(),
+        }));
         models.push(ServiceModel { name, sha256, source, target, fallback, backend, batch, pinned });
     }
     if let Some(node) = table.child("models") {
@@ -95,7 +99,9 @@ fn is_fetched(source: &str) -> bool {
     let object = |(bucket, key): (&str, &str)| {
         bucket.parse::<BucketName>().is_ok() && key.parse::<ObjectKey>().is_ok()
     };
-    source.starts_with("https://") || source.starts_with("http://") || source.split_once('/').is_some_and(object)
+    source.starts_with("https://")
+        || source.starts_with("http://")
+        || source.split_once('/').is_some_and(object)
 }
 
 fn batch(reader: &mut Reader, table: &mut Table<'_>) -> Batching {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 use wicket_config::ServiceName;
 use wicket_core::{
-    AttemptRecord, EventId, InvocationId, Log, Placement, Receipt, State, Timestamp, Trigger, Usage,
+    AttemptRecord, EventId, Inferred, InvocationId, Log, Placement, Receipt, State, Timestamp, Trigger, Usage,
 };
 use wicket_store::StoreError;
 
@@ -45,6 +45,8 @@ struct Call {
     status: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     placement: Option<Placement>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    inference: Vec<Inferred>,
 }
 
 /// A pack, ready to be stored.
@@ -118,7 +120,8 @@ fn millis(id: InvocationId) -> u64 {
 impl Call {
     fn of(receipt: Receipt) -> Option<Self> {
         let attempt = receipt.attempts.into_iter().next()?;
-        let Usage { startup_us, cpu_us, wall_us, peak_memory, bytes_in, bytes_out } = attempt.usage;
+        let Usage { startup_us, cpu_us, wall_us, peak_memory, bytes_in, bytes_out, inference } =
+            attempt.usage;
         Some(Self {
             id: receipt.id,
             subject: receipt.subject,
@@ -136,18 +139,19 @@ impl Call {
             bytes_out,
             status: attempt.status,
             placement: attempt.placement,
+            inference,
         })
     }
 
     fn receipt(self, service: &ServiceName, trigger: Trigger, source: &str) -> Receipt {
-        let Self { startup_us, cpu_us, wall_us, peak_memory, bytes_in, bytes_out, .. } = self;
+        let Self { startup_us, cpu_us, wall_us, peak_memory, bytes_in, bytes_out, inference, .. } = self;
         let attempt = AttemptRecord {
             number: 1,
             version: self.version,
             executor: self.executor,
             started: Timestamp(self.started),
             queue_us: self.queue_us,
-            usage: Usage { startup_us, cpu_us, wall_us, peak_memory, bytes_in, bytes_out },
+            usage: Usage { startup_us, cpu_us, wall_us, peak_memory, bytes_in, bytes_out, inference },
             status: self.status,
             failure: None,
             placement: self.placement,

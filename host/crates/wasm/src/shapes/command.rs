@@ -46,7 +46,8 @@ async fn attempt_on(
     let stdout = Sink::reply(attempt.log.clone(), secrets.clone(), meter.clone());
     let stderr = Sink::log(attempt.log.clone(), secrets, LogStream::Stderr, meter.clone());
     let preview1 = matches!(code, Code::Preview1(_));
-    let state = state(attempt, meter, &workspace, [&stdout, &stderr], preview1)?;
+    let mut state = state(attempt, meter, &workspace, [&stdout, &stderr], preview1)?;
+    state.models.clone_from(&executor.models);
     let guest = Box::pin(call(code, state, meter));
     let guest = Metered { guest, meter: meter.clone(), ticker: executor.ticker.clone() };
     let ended = tokio::select! {

@@ -41,7 +41,7 @@ pub(crate) mod bindings {
 /// Runs an attempt on an event handler.
 pub(crate) async fn run(executor: &WasmExecutor, pre: &OfferPre<State>, attempt: Attempt) -> Report {
     let meter = Meter::new(&attempt.deployment.service.limits);
-    let guest = Box::pin(call(pre, &attempt, meter.clone()));
+    let guest = Box::pin(call(executor, pre, &attempt, meter.clone()));
     let guest = Metered { guest, meter: meter.clone(), ticker: executor.ticker.clone() };
     let result = match tokio::time::timeout_at(meter.deadline().into(), guest).await {
         Ok(result) => result,
@@ -53,10 +53,16 @@ pub(crate) async fn run(executor: &WasmExecutor, pre: &OfferPre<State>, attempt:
     Report { result, usage: meter.usage() }
 }
 
-async fn call(pre: &OfferPre<State>, attempt: &Attempt, meter: Arc<Meter>) -> Result<Reply, Failure> {
+async fn call(
+    executor: &WasmExecutor,
+    pre: &OfferPre<State>,
+    attempt: &Attempt,
+    meter: Arc<Meter>,
+) -> Result<Reply, Failure> {
     let mut state = State::new(&attempt.deployment, &attempt.log, &meter);
     state.objects = Some(attempt.objects.clone());
     state.outputs = Some(attempt.outputs.clone());
+    state.models.clone_from(&executor.models);
     let mut store = state.into_store(pre.engine());
     let answered = async {
         let function = pre.instantiate_async(&mut store).await?;

@@ -87,6 +87,7 @@ pub(crate) async fn serve(executor: &WasmExecutor, call: HttpCall) -> Result<Ans
     let mut done = Done { call: Some(call.done), meter: meter.clone() };
     let mut state = State::new(&call.deployment, &call.log, &meter);
     state.objects = Some(call.objects);
+    state.models.clone_from(&executor.models);
     let reuse = call.deployment.service.instance_reuse > 1;
     let kept = reuse.then(|| executor.shelf.take(&call.deployment)).flatten();
     let source = match kept {
