@@ -13,7 +13,7 @@ use wicket_wasm::{FileError, ModuleError};
 
 use super::body::BodyFailed;
 use super::view::{ErrorBody, ErrorDetail};
-use crate::catalog::ApplyError;
+use crate::catalog::{ApplyError, NoModel};
 use crate::node::{AcceptError, RunError};
 use crate::notification::BadNotification;
 
@@ -275,7 +275,7 @@ impl From<FileError> for ApiError {
 
 /// Why a service has not the model that it names.
 fn model(what: &str, why: &NoModel) -> ApiError {
-    let message = format!("{what}: {}", wicket_core::chain(why));
+    let message = format!("{what}: {}", chain(why));
     match why {
         NoModel::Missing(model) => ApiError::bad("unknown_model", message)
             .help(format!("PUT its bytes to /system/models/{}, then send this again", model.sha256)),

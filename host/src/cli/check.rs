@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> anyhow::Result<Exit> {
 }
 
 fn found(one: Defined) -> Found {
-    let Defined { definition, module } = one;
+    let Defined { definition, module, .. } = one;
     let wasm = module.as_ref().map(|module| module.digest.to_string());
     let (file, info) = module.and_then(|module| module.file).map(|file| (file.path, file.info)).unzip();
     let image = definition.draft().container.as_ref().map(|container| container.image.to_string());

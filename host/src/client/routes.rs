@@ -3,7 +3,7 @@
 use http::{Method, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wicket_config::{ModuleDigest, ServiceName};
+use wicket_config::ServiceName;
 use wicket_core::{InvocationId, State};
 
 use super::body::{Body, empty, whole};
@@ -44,14 +44,6 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// In a sentence.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Module => "module",
-            Self::Model => "model",
-        }
-    }
-
     fn path(self) -> &'static str {
         match self {
             Self::Module => "modules",

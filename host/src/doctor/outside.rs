@@ -80,7 +80,7 @@ pub(super) fn guest_target() -> Finding {
     }
 }
 
-fn sysroot(rustc: &std::path::Path) -> Option<PathBuf> {
+fn sysroot(rustc: &Path) -> Option<PathBuf> {
     let output = std::process::Command::new(rustc).args(["--print", "sysroot"]).output().ok()?;
     output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }

@@ -22,7 +22,7 @@ use crate::files::{DRAFT, DigestFiles, blocking};
 use crate::shapes::event::bindings::OfferPre;
 use crate::state::State;
 use crate::ticker::Ticker;
-use crate::{ModuleError, ModuleInfo, Shape, Wasi, WasmConfig, WasmError, inspect, linker};
+use crate::{FileError, ModuleError, ModuleInfo, Shape, Wasi, WasmConfig, WasmError, inspect, linker};
 
 /// Compiles at once: each takes a core and up to gigabytes. What is compiled already never waits for one.
 const COMPILES: usize = 2;
@@ -260,7 +260,7 @@ impl Library {
         .await;
         match read {
             Ok(Some(info)) => info,
-            Ok(None) => Err(ModuleError::TooLarge(most)),
+            Ok(None) => Err(FileError::TooLarge { what: "module", limit: most }.into()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ModuleError::Missing(digest.clone()))
             }
@@ -322,7 +322,7 @@ impl Library {
 
 /// Removes what uploads and compiles left unfinished when an earlier host ended. Only one host has these folders, and
 /// this one has begun nothing yet.
-fn remove_drafts(dir: &std::path::Path) -> std::io::Result<()> {
+pub(crate) fn remove_drafts(dir: &std::path::Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_name().as_bytes().starts_with(DRAFT.as_bytes()) {

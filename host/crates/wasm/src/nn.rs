@@ -18,6 +18,7 @@ use wicket_inference::{
     Batch, Call, Dtype, Inference, InferenceError, InputKey, Model, ModelInfo, Target, Tensor,
 };
 
+use crate::meter::Meter;
 use crate::state::State;
 use crate::{DigestFiles, WasmError};
 
@@ -137,13 +138,77 @@ fn shown(name: &str) -> String {
     name.chars().take(LONGEST_NAME).flat_map(char::escape_default).collect()
 }
 
+/// A model that a guest wants, and may have.
+pub(crate) struct Wanted {
+    models: Models,
+    name: Arc<str>,
+    model: Model,
+    file: Option<Arc<tempfile::TempPath>>,
+}
+
+impl Wanted {
+    pub(crate) async fn load(self) -> Result<Loaded, Fault> {
+        let model = Arc::new(self.model);
+        let info = self.models.inference.prepare(&model).await?;
+        Ok(Loaded { name: self.name, model, info, _file: self.file })
+    }
+}
+
+/// A model that a guest brings, and may bring.
+pub(crate) struct Brought {
+    models: Models,
+    bytes: Vec<u8>,
+    target: Target,
+}
+
+impl Brought {
+    pub(crate) async fn load(self) -> Result<Loaded, Fault> {
+        let Self { models, bytes, target } = self;
+        let dir = models.files.dir().to_owned();
+        let stored = tokio::task::spawn_blocking(move || store(&dir, &bytes)).await;
+        let stored = stored.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        let (digest, path) =
+            stored.map_err(|error| Fault::new(Kind::Unknown, format!("cannot keep the model: {error}")))?;
+        let model = Model { target, ..Model::new(digest, path.to_path_buf()) };
+        let file = Some(Arc::new(path));
+        Wanted { models, name: "loaded by the guest".into(), model, file }.load().await
+    }
+}
+
+/// A run of a model that a guest asks for.
+pub(crate) struct Run {
+    inference: Inference,
+    loaded: Loaded,
+    inputs: Vec<(InputKey, Tensor)>,
+    call: Call,
+    meter: Arc<Meter>,
+}
+
+impl Run {
+    pub(crate) async fn outputs(self) -> Result<Vec<(String, Tensor)>, Fault> {
+        let answer = self.inference.infer(&self.loaded.model, self.inputs, self.call).await?;
+        let us = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        self.meter.inferred(Inferred {
+            model: self.loaded.name.to_string(),
+            device: answer.used.device.to_string(),
+            backend: answer.used.backend.to_string(),
+            fallback: answer.used.fallback,
+            calls: 1,
+            batch: answer.used.batch,
+            queue_us: us(answer.used.queue),
+            run_us: us(answer.used.inference),
+        });
+        Ok(answer.outputs)
+    }
+}
+
 impl State {
     pub(crate) fn models(&self) -> Result<&Models, Fault> {
         self.models.as_ref().ok_or_else(|| Fault::new(Kind::Unsupported, "this host runs no models"))
     }
 
     /// The model of this service that has this name.
-    pub(crate) async fn load_by_name(&self, name: &str) -> Result<Loaded, Fault> {
+    pub(crate) fn named(&self, name: &str) -> Result<Wanted, Fault> {
         let models = self.models()?;
         let named = &self.deployment.service.models;
         let Some(found) = named.iter().find(|one| one.name.as_str() == name) else {
@@ -152,14 +217,13 @@ impl State {
             let message = format!("the service has no model `{}`; it has: {there}", shown(name));
             return Err(Fault::new(Kind::NotFound, message));
         };
-        let model = Arc::new(models.model(found));
-        let info = models.inference.prepare(&model).await?;
-        Ok(Loaded { name: found.name.as_str().into(), model, info, _file: None })
+        let (name, model) = (found.name.as_str().into(), models.model(found));
+        Ok(Wanted { models: models.clone(), name, model, file: None })
     }
 
     /// A model that the guest brings, where it may.
-    pub(crate) async fn load(&self, parts: Vec<Vec<u8>>, target: Target) -> Result<Loaded, Fault> {
-        let models = self.models()?;
+    pub(crate) fn brought(&self, parts: Vec<Vec<u8>>, target: Target) -> Result<Brought, Fault> {
+        let models = self.models()?.clone();
         if !self.deployment.service.grants.load_models {
             let message = "the service may not bring models of its own (`grants.load_models`)";
             return Err(Fault::new(Kind::Security, message));
@@ -168,23 +232,12 @@ impl State {
             Fault::new(Kind::InvalidArgument, format!("an ONNX model is one buffer, not {}", parts.len()))
         })?;
         self.meter.read(bytes.len() as u64);
-        let dir = models.files.dir().to_owned();
-        let stored = tokio::task::spawn_blocking(move || store(&dir, &bytes)).await;
-        let stored = stored.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        let (digest, path) =
-            stored.map_err(|error| Fault::new(Kind::Unknown, format!("cannot keep the model: {error}")))?;
-        let model = Arc::new(Model { target, ..Model::new(digest, path.to_path_buf()) });
-        let info = models.inference.prepare(&model).await?;
-        Ok(Loaded { name: "loaded by the guest".into(), model, info, _file: Some(Arc::new(path)) })
+        Ok(Brought { models, bytes, target })
     }
 
-    /// Runs a model.
-    pub(crate) async fn infer(
-        &self,
-        loaded: &Loaded,
-        inputs: Vec<(InputKey, Tensor)>,
-    ) -> Result<Vec<(String, Tensor)>, Fault> {
-        let models = self.models()?;
+    /// A run of a model.
+    pub(crate) fn run(&self, loaded: Loaded, inputs: Vec<(InputKey, Tensor)>) -> Result<Run, Fault> {
+        let inference = self.models()?.inference.clone();
         let inputs = inputs.into_iter().map(|(key, tensor)| {
             let port = match &key {
                 InputKey::Name(name) => loaded.info.inputs.iter().find(|port| port.name == *name),
@@ -199,19 +252,7 @@ impl State {
         let inputs = inputs.collect::<Result<Vec<_>, InferenceError>>()?;
         let service = self.deployment.service.name.as_str().into();
         let call = Call { service, deadline: self.meter.deadline() };
-        let answer = models.inference.infer(&loaded.model, inputs, call).await?;
-        let us = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        self.meter.inferred(Inferred {
-            model: loaded.name.to_string(),
-            device: answer.used.device.to_string(),
-            backend: answer.used.backend.to_string(),
-            fallback: answer.used.fallback,
-            calls: 1,
-            batch: answer.used.batch,
-            queue_us: us(answer.used.queue),
-            run_us: us(answer.used.inference),
-        });
-        Ok(answer.outputs)
+        Ok(Run { inference, loaded, inputs, call, meter: self.meter.clone() })
     }
 }
 

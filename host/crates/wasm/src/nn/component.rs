@@ -154,7 +154,11 @@ impl State {
         if let Some(fault) = wrong {
             return Ok(Err(fault));
         }
-        let outputs = match self.infer(&loaded, given).await {
+        let run = match self.run(loaded, given) {
+            Ok(run) => run.outputs().await,
+            Err(fault) => Err(fault),
+        };
+        let outputs = match run {
             Ok(outputs) => outputs,
             Err(fault) => return Ok(Err(fault)),
         };
@@ -219,14 +223,20 @@ impl graph::Host for State {
                 let message = format!("models are ONNX here, this one is {encoding:?}");
                 Err(Fault::new(Kind::InvalidEncoding, message))
             }
-            Ok(target) => self.load(builder, target).await,
+            Ok(target) => match self.brought(builder, target) {
+                Ok(brought) => brought.load().await,
+                Err(fault) => Err(fault),
+            },
         };
         let graph = loaded.map(Graph).map(|graph| self.table.push(graph));
         self.told(graph)?.map_or_else(|told| Ok(Err(told)), |graph| Ok(Ok(graph?)))
     }
 
     async fn load_by_name(&mut self, name: String) -> Answer<Resource<Graph>> {
-        let loaded = Self::load_by_name(self, &name).await;
+        let loaded = match self.named(&name) {
+            Ok(wanted) => wanted.load().await,
+            Err(fault) => Err(fault),
+        };
         let graph = loaded.map(Graph).map(|graph| self.table.push(graph));
         self.told(graph)?.map_or_else(|told| Ok(Err(told)), |graph| Ok(Ok(graph?)))
     }

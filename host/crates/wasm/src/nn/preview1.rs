@@ -118,7 +118,7 @@ async fn load(
         }
         buffers.push(bytes(caller, memory, at, len)?.to_vec());
     }
-    let loaded = caller.data().load(buffers, target).await?;
+    let loaded = caller.data().brought(buffers, target)?.load().await?;
     keep(caller.data_mut(), loaded)
 }
 
@@ -130,7 +130,7 @@ async fn load_by_name(caller: &mut Caller<'_, State>, name: u32, len: u32) -> Do
     let memory = memory(caller)?;
     let name = std::str::from_utf8(bytes(caller, memory, name, len)?).map(str::to_owned);
     let name = name.map_err(|_| Fault::new(Kind::InvalidArgument, "a name is a text in UTF-8"))?;
-    let loaded = caller.data().load_by_name(&name).await?;
+    let loaded = caller.data().named(&name)?.load().await?;
     keep(caller.data_mut(), loaded)
 }
 
@@ -176,7 +176,7 @@ async fn compute(state: &mut State, context: u32) -> Done<()> {
     found.outputs.clear();
     let inputs = found.inputs.iter().map(|(index, tensor)| (InputKey::Index(*index), tensor.clone()));
     let inputs = inputs.collect();
-    let outputs = state.infer(&loaded, inputs).await?;
+    let outputs = state.run(loaded, inputs)?.outputs().await?;
     if let Some(context) = state.nn.contexts.get_mut(context as usize) {
         context.outputs = outputs.into_iter().map(|(_, tensor)| tensor).collect();
     }
