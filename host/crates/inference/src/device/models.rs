@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags};
 use tokio::sync::oneshot;
 
 use super::calls::Waiting;
@@ -225,9 +227,8 @@ impl Device {
             return Err(refusal);
         }
         let bad = |why| InferenceError::BadModel { model: name(&key.digest), why };
-        let opened = File::open(&entry.path).and_then(|file| Ok((file.metadata()?.len(), file)));
         let at = entry.path.display();
-        let (size, file) = opened.map_err(|error| bad(format!("opening {at}: {error}")))?;
+        let (file, size) = open(&entry.path).map_err(|error| bad(format!("opening {at}: {error}")))?;
         let independent = entry.batch.independent;
         let limit = self.settings().max_model;
         if size > limit {
@@ -365,6 +366,17 @@ impl State {
             call.fail(error.clone());
         }
     }
+}
+
+/// A file and its size. What is no file is not waited for.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
+    let file = File::from(file);
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    Ok((file, about.len()))
 }
 
 /// A model as people are told of it.
