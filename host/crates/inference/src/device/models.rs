@@ -165,6 +165,10 @@ impl Device {
     ) -> Result<Arc<ModelInfo>, InferenceError> {
         let told = {
             let mut state = self.state();
+            // Looked at under the lock: whoever closes takes it afterwards, and fails who waits.
+            if self.host.closed.is_cancelled() {
+                return Err(InferenceError::Closed);
+            }
             let entry = state.models.entry(key.clone()).or_insert_with(|| Entry::new(model));
             entry.path.clone_from(&model.path);
             entry.batch = model.batch;

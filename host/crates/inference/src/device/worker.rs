@@ -45,9 +45,9 @@ impl Device {
         let hope = {
             let mut state = self.state();
             match &state.life {
+                _ if self.host.closed.is_cancelled() => return Err(InferenceError::Closed),
                 Life::Up { .. } => return Ok(()),
                 Life::Unusable { why, until } if *until > Instant::now() => return Err(why.clone()),
-                _ if self.host.closed.is_cancelled() => return Err(InferenceError::Closed),
                 _ => {}
             }
             let (tell, hope) = oneshot::channel();

@@ -106,6 +106,7 @@ impl Worker {
                 // In two steps: freeing a model may take a while, and is not done under the lock.
                 let gone = self.state().models.remove(&model);
                 drop(gone);
+                super::load::trim();
             }
             ToWorker::Cancel { run } => {
                 let stop = self.state().runs.get(&run).cloned();

@@ -54,10 +54,15 @@ impl Worker {
                 (Arc::new(self.builtin.open(bytes, declared)?), Backend::Builtin)
             }
             (Backend::Builtin, _) => return Err(Fault::Library("it runs on the CPU only".into())),
-            (_, Ok(runtime)) => (Arc::new(runtime.open(&bytes)?), Backend::OnnxRuntime),
+            (_, Ok(runtime)) => {
+                let session = runtime.open(&bytes)?;
+                drop(bytes);
+                (Arc::new(session), Backend::OnnxRuntime)
+            }
             (_, Err(why)) => return Err(Fault::Library(why.clone())),
         };
         let batchable = self.warm_up(&*session, independent);
+        trim();
         let grown = private_memory().saturating_sub(before);
         let ports = |signatures: &[Signature]| signatures.iter().map(|one| one.port.clone()).collect();
         let loaded = Loaded {
@@ -135,6 +140,16 @@ fn read(file: OwnedFd, limit: u64) -> Result<Vec<u8>, Fault> {
         return Err(Fault::TooLarge { size: hint.max(limit + 1), limit });
     }
     Ok(bytes)
+}
+
+/// Gives back what was only needed to load: some copies of the weights, which the C library would keep for later.
+pub(super) fn trim() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "a function of the C library")]
+    // SAFETY: it may be called at any time, from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Bytes that this process has for itself.

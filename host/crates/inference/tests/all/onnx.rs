@@ -176,12 +176,12 @@ pub(crate) fn looks_up() -> Vec<u8> {
     .model()
 }
 
-/// `x` plus as many weights as asked for.
+/// Looks up one of as many weights as asked for.
 pub(crate) fn weighs(n: usize) -> Vec<u8> {
     Graph::new(
-        vec![node("Add", &["x", "w"], &["y"], &[])],
-        vec![value("x", Dtype::F32, &[Dim::Is(1)])],
-        vec![value("y", Dtype::F32, &[Dim::Is(n as i64)])],
+        vec![node("Gather", &["w", "x"], &["y"], &[])],
+        vec![value("x", Dtype::I64, &[Dim::Is(1)])],
+        vec![value("y", Dtype::F32, &[Dim::Is(1)])],
     )
     .with(weights("w", Dtype::F32, &[n as i64], &1.0_f32.to_le_bytes().repeat(n)))
     .model()
