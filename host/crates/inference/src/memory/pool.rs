@@ -219,7 +219,7 @@ mod tests {
     fn sizes_waste_at_most_a_quarter() {
         for len in [0, 1, 4096, 4097, 5000, 100_000, 4_915_200, (1 << 30) + 1] {
             let size = size_class(len);
-            assert!(size >= len && size % SMALLEST == 0, "{len}: {size}");
+            assert!(size >= len && size.is_multiple_of(SMALLEST), "{len}: {size}");
             assert!(len < 32_768 || size - len <= len / 4, "{len}: {size}");
         }
     }

@@ -143,13 +143,13 @@ fn owned(value: Value, wanted: &Signature) -> Result<Box<dyn Output>, String> {
     let mut bytes = Vec::new();
     match (value, dtype) {
         (Value::FloatTensor(tensor), Dtype::F32) => {
-            bytes.extend_from_slice(bytemuck::cast_slice(&tensor.to_vec()))
+            bytes.extend_from_slice(bytemuck::cast_slice(&tensor.to_vec()));
         }
         (Value::Int32Tensor(tensor), Dtype::I32) => {
-            bytes.extend_from_slice(bytemuck::cast_slice(&tensor.to_vec()))
+            bytes.extend_from_slice(bytemuck::cast_slice(&tensor.to_vec()));
         }
         (Value::Int8Tensor(tensor), Dtype::I8) => {
-            bytes.extend_from_slice(bytemuck::cast_slice(&tensor.to_vec()))
+            bytes.extend_from_slice(bytemuck::cast_slice(&tensor.to_vec()));
         }
         (Value::UInt8Tensor(tensor), Dtype::U8) => bytes = tensor.to_vec(),
         (Value::Int32Tensor(tensor), Dtype::I64) => {

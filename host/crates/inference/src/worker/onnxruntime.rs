@@ -92,31 +92,29 @@ impl Runtime {
     }
 
     fn commit(&self, bytes: &[u8]) -> Result<ort::session::Session, String> {
-        let say = |error: &dyn std::fmt::Display| error.to_string();
-        let builder = ort::session::Session::builder(&self.environment)
-            .map_err(|e| say(&e))?
-            .with_no_environment_execution_providers()
-            .and_then(|builder| builder.with_config_entry("session.load_model_format", "ONNX"))
-            .map_err(|e| say(&e))?;
-        let provider = match self.device {
-            Target::Cpu => ort::ep::CPU::default().with_arena_allocator(true).build(),
-            Target::Gpu(index) => ort::ep::CUDA::default()
-                .with_device_id(index as i32)
-                .with_memory_limit(self.gpu_memory as usize)
-                .build()
-                .error_on_failure(),
+        let (provider, policy) = match self.device {
+            Target::Cpu => {
+                (ort::ep::CPU::default().with_arena_allocator(true).build(), AutoDevicePolicy::PreferCPU)
+            }
+            Target::Gpu(index) => {
+                let cuda = ort::ep::CUDA::default()
+                    .with_device_id(index as i32)
+                    .with_memory_limit(self.gpu_memory as usize);
+                (cuda.build().error_on_failure(), AutoDevicePolicy::Default)
+            }
         };
-        let policy = match self.device {
-            Target::Cpu => AutoDevicePolicy::PreferCPU,
-            Target::Gpu(_) => AutoDevicePolicy::Default,
-        };
-        builder
-            .with_auto_device(policy)
-            .and_then(|builder| builder.with_execution_providers([provider]))
-            .map_err(|e| say(&e))?
-            .commit_from_memory(bytes)
-            .map_err(|e| say(&e))
+        let builder = ort::session::Session::builder(&self.environment).map_err(say)?;
+        let builder = builder.with_no_environment_execution_providers().map_err(say)?;
+        // Nothing else than what was looked at: a file could pass for the runtime's own format too.
+        let builder = builder.with_config_entry("session.load_model_format", "ONNX").map_err(say)?;
+        let builder = builder.with_auto_device(policy).map_err(say)?;
+        let mut builder = builder.with_execution_providers([provider]).map_err(say)?;
+        builder.commit_from_memory(bytes).map_err(say)
     }
+}
+
+fn say<T>(error: ort::Error<T>) -> String {
+    error.to_string()
 }
 
 /// The version of a library, before anything of it is used: a wrong one ends the process.

@@ -52,7 +52,7 @@ impl OutputPool {
                 .all
                 .iter_mut()
                 .map(|(id, piece)| (*id, piece))
-                .filter(|(_, piece)| fits(&piece))
+                .filter(|(_, piece)| fits(piece))
                 .min_by_key(|(_, piece)| piece.len)
                 && let Some(map) = piece.map.take()
             {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio_util::task::TaskTracker;
 use wicket_inference::{
     Answer, Backend, Call, Dtype, Inference, InferenceError, InputKey, Model, Settings, Target, Tensor,
     Worker,
@@ -19,6 +20,7 @@ pub(crate) const BACKENDS: [Backend; 2] = [Backend::OnnxRuntime, Backend::Builti
 pub(crate) struct Kit {
     pub(crate) inference: Inference,
     pub(crate) dir: tempfile::TempDir,
+    tasks: TaskTracker,
 }
 
 /// The library of ONNX Runtime that the set-up fetched.
@@ -52,7 +54,11 @@ impl Kit {
     pub(crate) fn with(edit: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = settings();
         edit(&mut settings);
-        Self { inference: Inference::start(settings), dir: tempfile::tempdir().unwrap() }
+        Self {
+            inference: Inference::start(settings),
+            dir: tempfile::tempdir().unwrap(),
+            tasks: TaskTracker::new(),
+        }
     }
 
     pub(crate) fn model(&self, bytes: &[u8]) -> Model {
@@ -96,7 +102,7 @@ impl Kit {
             (InputKey::Name("x".into()), self.floats(&[1], &[0.0])),
         ];
         let (inference, model) = (self.inference.clone(), model.clone());
-        tokio::task::spawn(async move { inference.infer(&model, inputs, call).await })
+        self.tasks.spawn(async move { inference.infer(&model, inputs, call).await })
     }
 
     /// Waits until the device is so.

@@ -27,8 +27,8 @@ fn are_loaded(kit: &Kit, models: &[&Model]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_model_that_was_not_used_for_longest_makes_room_unless_it_is_pinned() {
-    let kit = Kit::with(|settings| settings.cpu_memory = 50 * MIB);
-    let [a, b, c] = [0, 1, 2].map(|at| heavy(&kit, 20, at));
+    let kit = Kit::with(|settings| settings.cpu_memory = 20 * MIB);
+    let [a, b, c] = [0, 1, 2].map(|at| heavy(&kit, 8, at));
     let a = Model { pinned: true, ..a };
     let x = kit.longs(&[1], &[2]);
     for model in [&a, &b] {
@@ -47,12 +47,12 @@ async fn the_model_that_was_not_used_for_longest_makes_room_unless_it_is_pinned(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_can_never_fit_is_refused_with_figures() {
-    let kit = Kit::with(|settings| settings.cpu_memory = 10 * MIB);
-    let model = heavy(&kit, 20, 0);
+    let kit = Kit::with(|settings| settings.cpu_memory = 4 * MIB);
+    let model = heavy(&kit, 8, 0);
     let size = std::fs::metadata(&model.path).unwrap().len();
     let error = kit.inference.prepare(&model).await.unwrap_err();
     let InferenceError::TooLarge { what, size: said, limit } = error else { panic!("{error}") };
-    assert_eq!((said, limit), (size, 10 * MIB));
+    assert_eq!((said, limit), (size, 4 * MIB));
     assert!(what.contains(&model.digest[..12]) && what.contains("cpu"), "{what}");
     let kit = Kit::with(|settings| settings.max_model = MIB);
     let error = kit.inference.prepare(&model).await.unwrap_err();
@@ -62,7 +62,7 @@ async fn a_model_that_can_never_fit_is_refused_with_figures() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_service_adds_no_memory() {
     let kit = Kit::start();
-    let model = heavy(&kit, 20, 0);
+    let model = heavy(&kit, 8, 0);
     let x = kit.longs(&[1], &[2]);
     let input = || vec![(wicket_inference::InputKey::Index(0), x.clone())];
     kit.infer_all(&model, input(), "first").await.unwrap();
@@ -85,10 +85,10 @@ async fn tensors_are_bounded_and_their_memory_is_used_again() {
     assert!(matches!(error, InferenceError::Busy { .. }), "{error}");
     drop(held);
     let model = kit.model(&one("Add", Dtype::F32, &[Dim::Any("n")]));
-    let numbers = vec![1.0_f32; 200_000];
-    for _ in 0..50 {
-        let answer = kit.infer(&model, kit.floats(&[200_000], &numbers)).await.unwrap();
-        assert_eq!(only(&answer)[199_999], 2.0);
+    let numbers = vec![1.0_f32; 100_000];
+    for _ in 0..20 {
+        let answer = kit.infer(&model, kit.floats(&[100_000], &numbers)).await.unwrap();
+        assert_eq!(only(&answer)[99_999], 2.0);
     }
     let (all, free) = kit.inference.shared_memory();
     assert!(all <= 2 * MIB && all == free, "{all} {free}");
