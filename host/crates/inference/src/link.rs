@@ -39,6 +39,8 @@ impl Link {
             .env_clear()
             .envs(worker.env.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
+            // Ctrl-C at a terminal is for the host alone: it ends its calls first.
+            .process_group(0)
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

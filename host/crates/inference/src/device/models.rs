@@ -19,6 +19,9 @@ use crate::{Backend, Batch, Digest, InferenceError, Model, ModelInfo};
 /// A model that ends its worker so often in a row is set aside.
 const STRIKES: u32 = 3;
 
+/// Models that are remembered while they are not loaded.
+const MOST_MODELS: usize = 1024;
+
 /// Which model: one content on one backend, never [`Backend::Auto`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
@@ -104,10 +107,11 @@ impl Entry {
         self.batch.size > 1 && !self.not_batched && self.info.as_ref().is_some_and(|info| info.batchable)
     }
 
-    /// How long this call may wait for others to join it.
+    /// How long this call may wait for others to join it: never most of the time that it has.
     pub(super) fn window(&self, call: &Waiting) -> Option<Duration> {
-        let waits = self.batchable() && !call.alone && call.rows.is_some();
-        (waits && !self.batch.window.is_zero()).then_some(self.batch.window)
+        let waits = self.batchable() && !call.alone && call.rows.is_some() && !self.batch.window.is_zero();
+        let time = call.deadline.saturating_duration_since(call.since);
+        waits.then(|| self.batch.window.min(time / 4))
     }
 
     pub(super) fn tell(&mut self, result: Result<&Arc<ModelInfo>, &InferenceError>) {
@@ -169,6 +173,7 @@ impl Device {
             if self.host.closed.is_cancelled() {
                 return Err(InferenceError::Closed);
             }
+            state.forget_some();
             let entry = state.models.entry(key.clone()).or_insert_with(|| Entry::new(model));
             entry.path.clone_from(&model.path);
             entry.batch = model.batch;
@@ -331,6 +336,19 @@ impl Device {
 }
 
 impl State {
+    /// Of models that are not loaded nothing need be known but whether they do harm.
+    fn forget_some(&mut self) {
+        if self.models.len() >= MOST_MODELS {
+            let now = Instant::now();
+            let matters = |entry: &Entry| {
+                entry.load != Load::Not
+                    || entry.running > 0
+                    || entry.set_aside.is_some_and(|until| until > now)
+            };
+            self.models.retain(|_, entry| matters(entry));
+        }
+    }
+
     pub(super) fn want(&mut self, key: &Key) {
         if let Some(entry) = self.models.get_mut(key)
             && entry.load == Load::Not

@@ -181,3 +181,15 @@ async fn a_batch_forms_of_what_had_to_wait_anyway() {
     }
     busy.await.unwrap().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_never_takes_most_of_the_time_that_a_call_has() {
+    let kit = Kit::start();
+    let model = kit.model(&one("Add", Dtype::F32, &[Dim::Any("batch"), Dim::Is(1)]));
+    let model = batched(model, 100, Duration::from_secs(3600));
+    kit.inference.prepare(&model).await.unwrap();
+    let inputs = vec![(InputKey::Index(0), kit.floats(&[1, 1], &[1.0]))];
+    let call = within("test", Duration::from_secs(2));
+    let used = kit.inference.infer(&model, inputs, call).await.unwrap().used;
+    assert!(used.queue >= Duration::from_millis(400), "{used:?}");
+}

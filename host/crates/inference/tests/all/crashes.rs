@@ -36,6 +36,34 @@ async fn a_killed_worker_costs_at_most_the_call_under_way() {
     assert_ne!(status.worker, Some(process));
 }
 
+#[test]
+fn a_worker_ends_with_its_host() {
+    use std::io::{BufRead as _, BufReader};
+    let mut host = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_host_to_be_killed", "--nocapture", "--skip", crate::kit::HOST_MARK])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(host.stderr.take().unwrap()).lines();
+    let worker =
+        lines.map(Result::unwrap).find_map(|line| line.strip_prefix("worker ").map(str::to_owned)).unwrap();
+    let lives = || {
+        let stat = std::fs::read_to_string(format!("/proc/{worker}/stat")).unwrap_or_default();
+        // Who adopts it may be slow to look.
+        stat.rsplit_once(')').is_some_and(|(_, state)| !state.trim_start().starts_with('Z'))
+    };
+    assert!(lives());
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while lives() {
+        assert!(std::time::Instant::now() < deadline, "process {worker} still lives");
+        std::thread::yield_now();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_calls_none_is_lost_with_a_worker_that_was_killed() {
     let kit = Kit::with(|settings| settings.runs = 3);

@@ -15,6 +15,9 @@ use crate::onnx;
 /// An argument that means nothing to the test harness, and tells the worker that it is one.
 pub(crate) const CHILD_MARK: &str = "no-test-has-this-name";
 
+/// The same for a host that is killed.
+pub(crate) const HOST_MARK: &str = "nor-has-any-this-name";
+
 pub(crate) const BACKENDS: [Backend; 2] = [Backend::OnnxRuntime, Backend::Builtin];
 
 pub(crate) struct Kit {
