@@ -35,13 +35,14 @@
 //! assert_eq!(ran.answer(), Ok("3".into()));
 //! ```
 //!
-//! Read in this order: [`Event`], [`Object`], [`Output`], [`Failure`], [`buckets`] (granted buckets, from functions of
-//! any shape), [`testing`].
+//! Read in this order: [`Event`], [`Object`], [`Output`], [`Failure`], [`buckets`] (granted buckets) and [`nn`]
+//! (inference), both from functions of any shape, [`testing`].
 
 pub mod buckets;
 mod event;
 mod failure;
 mod log;
+pub mod nn;
 mod object;
 mod output;
 #[cfg(not(target_family = "wasm"))]

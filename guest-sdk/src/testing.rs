@@ -3,13 +3,19 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::rc::Rc;
 
 use crate::buckets::Entry;
+use crate::nn::{self, Tensor};
 use crate::{Answer, Event, Failure, Level, Object};
+
+/// What stands in for a model: its inputs by name in, its outputs by name out.
+type Stand = dyn Fn(&[(&str, &Tensor<'_>)]) -> Result<Vec<(String, Tensor<'static>)>, nn::Error>;
 
 #[derive(Default)]
 struct Host {
     buckets: BTreeMap<(String, String), Vec<u8>>,
+    models: BTreeMap<String, Rc<Stand>>,
     outputs: Vec<Made>,
     log: Vec<(Level, String)>,
 }
@@ -72,6 +78,31 @@ pub fn run<A: Answer>(handle: impl FnOnce(Event) -> Result<A, Failure>, event: E
 pub fn put(bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) {
     let place = (bucket.to_owned(), key.to_owned());
     HOST.with_borrow_mut(|host| host.buckets.insert(place, bytes.into()));
+}
+
+/// Lets a closure stand in for the model of this name: its inputs by name in, its outputs by name out.
+pub fn model(
+    name: &str,
+    stand: impl Fn(&[(&str, &Tensor<'_>)]) -> Result<Vec<(String, Tensor<'static>)>, nn::Error> + 'static,
+) {
+    HOST.with_borrow_mut(|host| host.models.insert(name.to_owned(), Rc::new(stand)));
+}
+
+pub(crate) fn has_model(name: &str) -> Result<(), nn::Error> {
+    stand(name).map(|_| ())
+}
+
+pub(crate) fn run_model(
+    name: &str,
+    inputs: &[(&str, &Tensor<'_>)],
+) -> Result<Vec<(String, Tensor<'static>)>, nn::Error> {
+    // The host is free while it runs: it may log.
+    stand(name)?(inputs)
+}
+
+fn stand(name: &str) -> Result<Rc<Stand>, nn::Error> {
+    let found = HOST.with_borrow(|host| host.models.get(name).cloned());
+    found.ok_or_else(|| nn::Error::new(nn::Code::NotFound, name, "the service has no model of this name"))
 }
 
 pub(crate) fn open(bucket: &str, key: &str) -> io::Result<Object> {

@@ -15,6 +15,7 @@ pub mod bindings {
             world sdk {
                 include wicketgate:function/function@0.1.0;
                 include wicketgate:function/bucket-reader@0.1.0;
+                include wasi:nn/ml@0.2.0-rc-2024-10-28;
             }
         ",
         world: "wicketgate:sdk/sdk",
