@@ -9,6 +9,7 @@ pub mod decode;
 pub mod draw;
 pub mod faces;
 pub mod fit;
+pub mod labels;
 pub mod picture;
 pub mod rect;
 pub mod scores;
