@@ -30,10 +30,12 @@ struct Preview1 {
     suffix: &'static str,
 }
 
-/// `split` says by its exit status what it declines, and a command of WASI 0.2 has the statuses 0 and 1 only.
-const PREVIEW1: [Preview1; 2] = [
+/// `split` says by its exit status what it declines, and a command of WASI 0.2 has the statuses 0 and 1 only. `classify`
+/// shows that a function of others, with the bindings of preview 1, has its models here too.
+const PREVIEW1: [Preview1; 3] = [
     Preview1 { workspace: "tests/guests", package: "commands", program: "echo", suffix: "-p1" },
     Preview1 { workspace: "functions", package: "split", program: "split", suffix: "" },
+    Preview1 { workspace: "functions", package: "classify", program: "classify", suffix: "" },
 ];
 
 /// Builds all guests.

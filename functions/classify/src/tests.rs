@@ -9,7 +9,7 @@ fn photo(folder: &Path, name: &str, colour: [u8; 3]) -> PathBuf {
     file
 }
 
-/// A model that says espresso to dark photographs and else Egyptian Mau.
+/// A model that says espresso to dark photographs and else Egyptian cat.
 fn stand_in(numbers: &[f32]) -> Result<Vec<f32>, String> {
     assert_eq!(numbers.len(), 3 * 224 * 224);
     let mut shares = vec![0.000_1; CLASSES];
@@ -25,7 +25,7 @@ fn each_photograph_gets_its_five_likeliest_classes() {
     photo(&input, "b.png", [230; 3]);
     photo(&input, "a.jpg", [20; 3]);
     let said = classify(&photos(&input).unwrap(), &output, stand_in).unwrap();
-    assert_eq!(said, "a.jpg: espresso\nb.png: Egyptian Mau");
+    assert_eq!(said, "a.jpg: espresso\nb.png: Egyptian cat");
     let json: Value = serde_json::from_slice(&fs::read(output.join("a.json")).unwrap()).unwrap();
     assert_eq!((&json["classes"][0]["index"], json["classes"].as_array().unwrap().len()), (&967.into(), 5));
     assert_eq!((&json["photo"], &json["width"]), (&"a.jpg".into(), &400.into()));

@@ -4,7 +4,7 @@
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `VAD_MODEL` | `vad` | the service's silero-vad |
+//! | `VAD_MODEL` | `vad` | the service's silero-vad-sequence |
 //! | `WHISPER_ENCODER`, `WHISPER_DECODER` | none | the service's Whisper tiny.en: both or neither |
 //! | `TOKENIZER` | none | with them: `BUCKET/KEY` of its `tokenizer.json`, in a bucket that is granted |
 

@@ -33,21 +33,26 @@ fn wav(samples: usize) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// A model that says these probabilities, one after the other, and counts its steps in its state.
+/// A model that says these probabilities, and counts its steps in its state.
 fn vad(probabilities: Vec<f32>) {
     testing::model("vad", move |inputs| {
-        let [("input", input), ("state", state), ("sr", rate)] = inputs else { panic!("{inputs:?}") };
-        assert_eq!((input.shape(), state.shape(), rate.shape()), (&[1, 576][..], &[2, 1, 128][..], &[][..]));
-        assert_eq!(rate.i64s()?[..], [16_000]);
-        let mut state = state.f32s()?.into_owned();
-        let step = state[0] as usize;
-        // The first of the 64 numbers before a step's own is a sample of the step before.
-        let before = if step == 0 { 0 } else { (step * 512 - 64) % 1000 };
-        assert_eq!(input.f32s()?[0], wav::unit(before as i16));
-        state[0] += 1.0;
+        let [("input", input), ("h", output), ("c", cell)] = inputs else { panic!("{inputs:?}") };
+        let [steps, 576] = *input.shape() else { panic!("{:?}", input.shape()) };
+        assert_eq!((output.shape(), cell.shape()), (&[1, 1, 128][..], &[1, 1, 128][..]));
+        let mut cell = cell.f32s()?.into_owned();
+        let first = cell[0] as usize;
+        cell[0] += steps as f32;
+        for (step, numbers) in (first..).zip(input.f32s()?.chunks_exact(576)) {
+            // Before a step's own samples are 64 of the step before.
+            let before = if step == 0 { 0 } else { (step * 512 - 64) % 1000 };
+            let own = step * 512 % 1000;
+            assert_eq!((numbers[0], numbers[64]), (wav::unit(before as i16), wav::unit(own as i16)));
+        }
+        let said = probabilities[first..first + steps as usize].to_vec();
         Ok(vec![
-            ("output".to_owned(), Tensor::from_f32(&[1, 1], vec![probabilities[step]])?),
-            ("stateN".to_owned(), Tensor::from_f32(&[2, 1, 128], state)?),
+            ("speech_probs".to_owned(), Tensor::from_f32(&[steps], said)?),
+            ("hn".to_owned(), Tensor::from_f32(&[1, 1, 128], output.f32s()?.into_owned())?),
+            ("cn".to_owned(), Tensor::from_f32(&[1, 1, 128], cell)?),
         ])
     });
 }
@@ -118,6 +123,14 @@ fn a_clip_becomes_its_subtitle() {
 }
 
 #[test]
+fn a_long_sound_is_heard_to_its_end() {
+    // A minute and a half: three calls, the state handed on.
+    vad([vec![0.0; 2000], vec![0.9; 100], vec![0.0; 800]].concat());
+    let ran = run(wav(2900 * 512 - 7), None);
+    assert_eq!(ran.answer(), Ok("audio.wav: 92.8 s, 1 segments, 3.3 s of speech".into()));
+}
+
+#[test]
 fn without_whisper_it_is_told_that_somebody_speaks() {
     let clip = clip(1);
     vad(numbers(&clip["probabilities"]));
@@ -156,7 +169,7 @@ fn what_is_missing_or_wrong_is_named() {
     );
     testing::model("vad", |_| {
         let two = Tensor::from_f32(&[2], vec![0.0; 2])?;
-        Ok(vec![("output".to_owned(), two.clone()), ("stateN".to_owned(), two)])
+        Ok(["speech_probs", "hn", "cn"].map(|name| (name.to_owned(), two.clone())).to_vec())
     });
-    assert_eq!(never(run(wav(99), None)), "model `vad` is no silero-vad: 2 and 2 numbers");
+    assert_eq!(never(run(wav(99), None)), "model `vad` is no silero-vad-sequence: 2 answers to 1 steps");
 }

@@ -1,4 +1,4 @@
-//! Where there is speech: silero-vad says how likely, for every 32 ms, and this makes segments of it as the package's own
+//! Where there is speech: silero-vad (its form for whole recordings) says how likely, for every 32 ms, and this makes segments of it as the package's own
 //! `get_speech_timestamps` does.
 
 use wicket_sdk::Failure;
@@ -10,8 +10,10 @@ use crate::wav::{self, RATE};
 pub const STEP: usize = 512;
 /// Samples of the step before that the model sees as well.
 const CONTEXT: usize = 64;
-/// Numbers that the model hands to its next step: 2 × 128.
-const STATE: usize = 256;
+/// Numbers that the model hands to its next call, twice: its LSTM's output and its cell.
+const STATE: usize = 128;
+/// Steps of one call: half a minute, 2.4 MB.
+const STEPS: usize = 1024;
 
 /// From this probability on speech begins …
 const BEGINS: f32 = 0.5;
@@ -36,36 +38,39 @@ pub struct Segment {
 
 /// The probability of speech in each step of a sound.
 pub fn probabilities(model: &Model, samples: &[i16]) -> Result<Vec<f32>, Failure> {
-    let mut state = vec![0.0_f32; STATE];
-    let mut input = vec![0.0_f32; CONTEXT + STEP];
-    let rate = Tensor::from_i64(&[], vec![i64::from(RATE)])?;
-    let mut probabilities = Vec::with_capacity(samples.len().div_ceil(STEP));
-    for step in samples.chunks(STEP) {
-        input.copy_within(STEP.., 0);
-        for (to, index) in input[CONTEXT..].iter_mut().zip(0..) {
-            *to = step.get::<usize>(index).copied().map_or(0.0, wav::unit);
-        }
-        let inputs = [
-            ("input", &Tensor::from_f32(&[1, (CONTEXT + STEP) as u32], &input[..])?),
-            ("state", &Tensor::from_f32(&[2, 1, STATE as u32 / 2], &state[..])?),
-            ("sr", &rate),
-        ];
-        let outputs = model.run(&inputs)?;
-        let (output, next) = (outputs.get("output")?, outputs.get("stateN")?);
-        let (output, next) = (output.f32s()?, next.f32s()?);
-        let (&[probability], STATE) = (&output[..], next.len()) else {
-            let why = format!(
-                "model `{}` is no silero-vad: {} and {} numbers",
-                model.name(),
-                output.len(),
-                next.len()
-            );
+    let steps = samples.len().div_ceil(STEP);
+    let (mut output, mut cell) = (vec![0.0_f32; STATE], vec![0.0_f32; STATE]);
+    let mut input = Vec::new();
+    let mut probabilities = Vec::with_capacity(steps);
+    for first in (0..steps).step_by(STEPS) {
+        let here = first..(first + STEPS).min(steps);
+        input.clear();
+        input.extend(here.clone().flat_map(|step| numbers(samples, step)));
+        let state = [1, 1, STATE as u32];
+        let outputs = model.run(&[
+            ("input", &Tensor::from_f32(&[here.len() as u32, (CONTEXT + STEP) as u32], &input[..])?),
+            ("h", &Tensor::from_f32(&state, &output[..])?),
+            ("c", &Tensor::from_f32(&state, &cell[..])?),
+        ])?;
+        let [said, h, c] = [outputs.get("speech_probs")?, outputs.get("hn")?, outputs.get("cn")?];
+        let (said, h, c) = (said.f32s()?, h.f32s()?, c.f32s()?);
+        if said.len() != here.len() || h.len() != STATE || c.len() != STATE {
+            let (name, said) = (model.name(), said.len());
+            let why =
+                format!("model `{name}` is no silero-vad-sequence: {said} answers to {} steps", here.len());
             return Err(Failure::never(why));
-        };
-        probabilities.push(probability);
-        state.copy_from_slice(&next);
+        }
+        probabilities.extend_from_slice(&said);
+        output.copy_from_slice(&h);
+        cell.copy_from_slice(&c);
     }
     Ok(probabilities)
+}
+
+/// What the model sees in a step: the end of the step before, and its own samples. Around the sound is silence.
+fn numbers(samples: &[i16], step: usize) -> impl Iterator<Item = f32> {
+    let sample = move |place: usize| samples.get(place.checked_sub(CONTEXT)?).copied();
+    (step * STEP..step * STEP + CONTEXT + STEP).map(move |place| sample(place).map_or(0.0, wav::unit))
 }
 
 /// The segments of a sound of so many samples.

@@ -1,8 +1,8 @@
-//! Names of classes: text with a name a line, and comments that begin with `#`.
+//! Names of classes: text with a name a line.
 
 /// The names in a text.
 pub fn names(text: &str) -> Vec<&str> {
-    text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect()
+    text.lines().collect()
 }
 
 /// COCO's.
