@@ -91,7 +91,11 @@ fn sent(url: &str, alert: &[u8]) -> Result<u16, String> {
     let response = outgoing_handler::handle(request, Some(options)).map_err(|error| format!("{error:?}"))?;
     {
         let mut stream = body.write().map_err(|()| "no body")?;
-        stream.write_all(alert).and_then(|()| stream.flush()).map_err(|error| error.to_string())?;
+        // Its own `flush` is not that of `Write`.
+        stream
+            .write_all(alert)
+            .and_then(|()| std::io::Write::flush(&mut stream))
+            .map_err(|error| error.to_string())?;
     }
     OutgoingBody::finish(body, None).map_err(|error| format!("{error:?}"))?;
     response.subscribe().block();
