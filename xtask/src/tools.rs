@@ -54,7 +54,7 @@ pub(crate) const CONVERTERS: Tools = Tools {
     requirements: "functions/models/requirements.txt",
     link: "model-tools",
     what: "what writes ONNX files",
-    size: "26 MB; 5 to 30 s",
+    size: "33 MB; 5 to 30 s",
     python: 11,
 };
 

@@ -31,7 +31,7 @@ const DEBIANS: [&str; 2] = ["nature", "abstract/Elephants_5640x3172.jpg"];
 
 const FROM_PYPI: &str = "scikit-image";
 /// One wheel for every machine: its pictures are what is wanted.
-const WHEEL: Wheel = Wheel { python: "3.11", abi: "cp311", platform: "manylinux_2_28_x86_64" };
+const WHEEL: Wheel<'_> = Wheel { python: "3.11", abi: "cp311", platform: "manylinux_2_28_x86_64" };
 const PIN: &str = "scikit-image==0.26.0 \
                    --hash=sha256:74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af\n";
 const PYPIS: [&str; 15] = [

