@@ -4,6 +4,7 @@
 mod manifest;
 mod package;
 
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,8 +30,7 @@ pub(crate) fn ready(options: Options) -> anyhow::Result<()> {
     let folder = run::root().join("functions/models");
     let manifest = Manifest::read(&folder.join("models.toml"))?;
     let store = Store::open(&run::cache()?.join("models"))?;
-    let items: Vec<&Item> =
-        manifest.items().filter(|item| options.all || !item.large.unwrap_or(false)).collect();
+    let items: Vec<&Item> = manifest.items().filter(|item| options.all || !item.large).collect();
     // One package after the other, each fetched once for all that comes out of it.
     for (name, package) in &manifest.packages {
         let mut missing = Vec::new();
@@ -44,15 +44,22 @@ pub(crate) fn ready(options: Options) -> anyhow::Result<()> {
         }
     }
     // What is drawn is drawn on pictures that are there now.
+    let mut missing = Vec::new();
     for item in &manifest.drawn {
         if !store.has(item)? {
-            store.draw(item, &manifest, &folder)?;
+            missing.push(item);
         }
     }
+    if !missing.is_empty() {
+        store.draw(&missing, &manifest, &folder)?;
+    }
     let target = run::root().join("target");
+    let mut ours_alone = Vec::new();
     for item in items.into_iter().chain(&manifest.drawn) {
         tools::link(&store.path(item), &target.join(item.link()))?;
+        ours_alone.extend(Some(item.name.as_str()).filter(|_| !item.redistribute));
     }
+    say::line(&format!("    on this machine only, not to be handed on: {}", ours_alone.join(", ")));
     say::line(&format!("    models and samples in {}", store.dir.display()));
     Ok(())
 }
@@ -61,6 +68,8 @@ pub(crate) fn ready(options: Options) -> anyhow::Result<()> {
 #[derive(Debug)]
 struct Store {
     dir: PathBuf,
+    /// What converters import, once it is needed.
+    converters: OnceCell<PathBuf>,
     /// Two who set up at once: the second one waits, and finds it done.
     _lock: File,
 }
@@ -70,7 +79,7 @@ impl Store {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let lock = File::create(dir.join("lock")).context("cannot write to the cache folder")?;
         lock.lock().context("cannot lock the cache folder")?;
-        Ok(Self { dir: dir.to_owned(), _lock: lock })
+        Ok(Self { dir: dir.to_owned(), converters: OnceCell::new(), _lock: lock })
     }
 
     /// Other bytes are another file: a branch of yesterday finds its own.
@@ -82,7 +91,8 @@ impl Store {
     /// Whether it is there, and what it should be: a file that was damaged is fetched again.
     fn has(&self, item: &Item) -> anyhow::Result<bool> {
         let path = self.path(item);
-        Ok(path.is_file() && digest(&path)? == item.sha256)
+        let size = path.metadata().map(|about| about.len());
+        Ok(size.is_ok_and(|size| size == item.bytes) && digest(&path)? == item.sha256)
     }
 
     /// Takes in a file that was made, unless it is another than was expected.
@@ -93,18 +103,11 @@ impl Store {
         fs::rename(made, &path).with_context(|| format!("cannot move it to {}", path.display()))
     }
 
-    fn fetch(
-        &self,
-        name: &str,
-        package: &Package,
-        missing: &[&Item],
-        folder: &Path,
-    ) -> anyhow::Result<()> {
+    fn fetch(&self, name: &str, package: &Package, missing: &[&Item], folder: &Path) -> anyhow::Result<()> {
         let names: Vec<&str> = missing.iter().map(|item| item.name.as_str()).collect();
-        let converters = match missing.iter().any(|item| item.convert.is_some()) {
-            true => Some(tools::CONVERTERS.ready()?),
-            false => None,
-        };
+        if missing.iter().any(|item| item.convert.is_some()) {
+            self.converters()?;
+        }
         let megabytes = package.bytes.div_ceil(1_000_000);
         say::step(
             &format!("{}: fetching {name} from {} ({megabytes} MB)", names.join(", "), package.from),
@@ -115,8 +118,7 @@ impl Store {
                     let made = match (&item.convert, &item.member) {
                         (Some(script), _) => {
                             let made = work.path().join("made");
-                            let converters = converters.as_deref().context("a converter is there")?;
-                            python(converters, folder, script)?.arg(&unpacked).arg(&made).done()?;
+                            self.convert(folder, script, &unpacked, &made)?;
                             made
                         }
                         (None, Some(member)) => unpacked.join(member),
@@ -129,45 +131,44 @@ impl Store {
         )
     }
 
-    fn draw(&self, item: &Item, manifest: &Manifest, folder: &Path) -> anyhow::Result<()> {
-        let Some(script) = &item.convert else { bail!("{} has no `convert`", item.name) };
-        let converters = tools::CONVERTERS.ready()?;
-        say::step(&format!("{}: drawing it", item.name), || {
+    fn draw(&self, drawn: &[&Item], manifest: &Manifest, folder: &Path) -> anyhow::Result<()> {
+        let names: Vec<&str> = drawn.iter().map(|item| item.name.as_str()).collect();
+        self.converters()?;
+        say::step(&format!("{}: drawing them", names.join(", ")), || {
             let work = tempfile::tempdir_in(&self.dir).context("cannot make a folder in the cache")?;
-            // The pictures that it is drawn on, by their names.
+            // What they are drawn on, by name.
             let pictures = work.path().join("pictures");
             fs::create_dir(&pictures)?;
-            for sample in manifest.samples.iter().filter(|sample| !sample.large.unwrap_or(false)) {
-                let at = pictures.join(sample.file_name());
-                std::os::unix::fs::symlink(self.path(sample), &at)
-                    .with_context(|| format!("cannot link {}", at.display()))?;
+            for sample in manifest.samples.iter().filter(|sample| !sample.large) {
+                tools::link(&self.path(sample), &pictures.join(sample.file_name()))?;
             }
             let made = work.path().join("made");
-            python(&converters, folder, script)?.arg(&pictures).arg(&made).done()?;
-            self.keep(item, &made)
+            for item in drawn {
+                let script =
+                    item.convert.as_deref().with_context(|| format!("{} has no `convert`", item.name))?;
+                self.convert(folder, script, &pictures, &made)?;
+                self.keep(item, &made)?;
+            }
+            Ok(())
         })
     }
-}
 
-/// A script of `functions/models/convert`, with what it imports.
-fn python(packages: &Path, folder: &Path, script: &[String]) -> anyhow::Result<Script> {
-    let [file, args @ ..] = script else { bail!("`convert` names no script") };
-    let mut command = Command::new("python3");
-    // No user's packages come before ours, and no folder is written into beside the scripts.
-    command.args(["-s", "-B"]).env("PYTHONPATH", packages).arg(folder.join("convert").join(file)).args(args);
-    Ok(Script(command))
-}
-
-struct Script(Command);
-
-impl Script {
-    fn arg(mut self, arg: &Path) -> Self {
-        self.0.arg(arg);
-        self
+    fn converters(&self) -> anyhow::Result<&Path> {
+        if let Some(there) = self.converters.get() {
+            return Ok(there);
+        }
+        let ready = tools::CONVERTERS.ready()?;
+        Ok(self.converters.get_or_init(|| ready))
     }
 
-    fn done(mut self) -> anyhow::Result<()> {
-        run::quietly(&mut self.0).map(drop)
+    /// Runs a script of `functions/models/convert`.
+    fn convert(&self, folder: &Path, script: &[String], from: &Path, made: &Path) -> anyhow::Result<()> {
+        let [file, args @ ..] = script else { bail!("`convert` names no script") };
+        let mut command = Command::new("python3");
+        // No user's packages come before ours, and nothing is written beside the scripts.
+        command.args(["-s", "-B"]).env("PYTHONPATH", self.converters()?);
+        command.arg(folder.join("convert").join(file)).args(args).arg(from).arg(made);
+        run::quietly(&mut command).map(drop)
     }
 }
 
@@ -197,7 +198,10 @@ mod tests {
 
     fn item(bytes: &[u8]) -> Item {
         let sha256 = hex::encode(Sha256::digest(bytes));
-        toml::from_str(&format!("name = 'tiny.onnx'\nsha256 = '{sha256}'\nlicense = 'MIT'")).expect("an item")
+        toml::from_str(&format!(
+            "name = 'tiny.onnx'\nsha256 = '{sha256}'\nbytes = 7\nlicense = 'MIT'\nredistribute = true"
+        ))
+        .expect("an item")
     }
 
     #[test]

@@ -59,8 +59,7 @@ pub(crate) const CONVERTERS: Tools = Tools {
 };
 
 /// The library in its package, and where the host's tests find it, below `target/`.
-const LIBRARY: (&str, &str) =
-    ("onnxruntime/capi/libonnxruntime.so.1.32.0", "onnxruntime/libonnxruntime.so");
+const LIBRARY: (&str, &str) = ("onnxruntime/capi/libonnxruntime.so.1.32.0", "onnxruntime/libonnxruntime.so");
 
 /// Makes sure that they are there.
 pub(crate) fn ready() -> anyhow::Result<()> {

