@@ -3,11 +3,16 @@
 Pictures are RGB, [height, width, 3], bytes. Boxes are left, top, right, bottom, in pixels of the picture.
 """
 
+import wave
 from pathlib import Path
 
 import cv2
 import numpy as np
 import onnxruntime
+
+# ImageNet's, of RGB from 0 to 255.
+MEAN = np.float32([123.675, 116.28, 103.53])
+DEVIATION = np.float32([58.395, 57.12, 57.375])
 
 TARGET = Path(__file__).parents[2] / "target"
 
@@ -138,6 +143,106 @@ def efficientnet(model, image):
     return probabilities[0]
 
 
-# ImageNet's, of RGB from 0 to 255.
-MEAN = np.float32([123.675, 116.28, 103.53])
-DEVIATION = np.float32([58.395, 57.12, 57.375])
+
+
+def sound(name):
+    """Samples of a file of 16 kHz, mono, 16 bits."""
+    with wave.open(str(TARGET / "samples" / name)) as file:
+        assert file.getparams()[:3] == (1, 2, RATE), name
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+
+
+RATE, WINDOW, CONTEXT = 16_000, 512, 64
+
+
+def windows(samples):
+    """Windows of 512 samples, each with the 64 before it: [n, 576]. What is missing is silence."""
+    n = -(-len(samples) // WINDOW)
+    padded = np.zeros(CONTEXT + n * WINDOW, np.float32)
+    padded[CONTEXT : CONTEXT + len(samples)] = samples
+    return np.stack([padded[i * WINDOW : (i + 1) * WINDOW + CONTEXT] for i in range(n)])
+
+
+def voice(model, samples):
+    """The probability of speech in each window, all in one call (`silero-vad-sequence`)."""
+    zeros = np.zeros((1, 1, 128), np.float32)
+    return model.run(["speech_probs"], {"input": windows(samples), "h": zeros, "c": zeros})[0]
+
+
+def voice_by_window(model, samples):
+    """The same, window by window (`silero-vad`)."""
+    state, rate, found = np.zeros((2, 1, 128), np.float32), np.array(RATE, np.int64), []
+    for window in windows(samples):
+        probability, state = model.run(None, {"input": window[None], "state": state, "sr": rate})
+        found.append(probability[0, 0])
+    return np.array(found)
+
+
+def segments(probabilities, threshold=0.5, pause=0.25, least=0.1):
+    """When somebody speaks: (start, end) in seconds. Shorter pauses are bridged, shorter segments dropped."""
+    found, step = [], WINDOW / RATE
+    for i in np.where(probabilities > threshold)[0]:
+        if found and i * step - found[-1][1] < pause:
+            found[-1][1] = (i + 1) * step
+        else:
+            found.append([i * step, (i + 1) * step])
+    return [(round(float(a), 3), round(float(b), 3)) for a, b in found if b - a >= least]
+
+
+BANDS, FFT, HOP = 80, 400, 160
+
+
+def mel_filters():
+    """Slaney's triangles from 0 to 8 kHz, each of area one: [80, 201]."""
+
+    def to_mel(hertz):
+        return np.where(hertz < 1000, hertz * 3 / 200, 15 + np.log(np.maximum(hertz, 1) / 1000) * 27 / np.log(6.4))
+
+    def to_hertz(mel):
+        return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) * np.log(6.4) / 27))
+
+    edges = to_hertz(np.linspace(0, to_mel(np.float64(RATE / 2)), BANDS + 2))
+    bins = np.linspace(0, RATE / 2, FFT // 2 + 1)
+    rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    fall = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    return np.maximum(0, np.minimum(rise, fall)) * (2 / (edges[2:] - edges[:-2]))[:, None]
+
+
+def log_mel(samples, frames):
+    """Whisper's picture of a sound: [1, 80, frames], a frame each 10 ms; what is missing is silence."""
+    padded = np.zeros(frames * HOP, np.float32)
+    padded[: len(samples)] = samples[: len(padded)]
+    padded = np.pad(padded, FFT // 2, mode="reflect")
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT) / FFT)
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP][:frames]
+    power = np.abs(np.fft.rfft(pieces * hann, axis=1)) ** 2
+    mel = np.log10(np.maximum(mel_filters() @ power.T, 1e-10))
+    return ((np.maximum(mel, mel.max() - 8) + 4) / 4).astype(np.float32)[None]
+
+
+START, NO_TIMESTAMPS, END = 50257, 50362, 50256
+
+
+def transcript(encoder, decoder, vocabulary, samples, frames=3000):
+    """What is said: the likeliest token after the other, until the end is the likeliest."""
+    (audio,) = encoder.run(None, {"mel": log_mel(samples, frames)})
+    tokens = [START, NO_TIMESTAMPS]
+    while len(tokens) < 224:
+        (logits,) = decoder.run(None, {"tokens": np.array([tokens], np.int64), "audio": audio})
+        # A blank or the end may not be first; of what is special only the end may come.
+        logits[0, END + 1 :] = -np.inf
+        if len(tokens) == 2:
+            logits[0, [220, END]] = -np.inf
+        token = int(logits[0].argmax())
+        if token == END:
+            break
+        tokens.append(token)
+    return text(vocabulary, tokens[2:])
+
+
+def text(vocabulary, tokens):
+    """Tokens spell bytes in letters of their own (GPT-2's): those that can be printed are themselves."""
+    printed = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printed]
+    byte_of = {chr(byte): byte for byte in printed} | {chr(256 + i): byte for i, byte in enumerate(others)}
+    return bytes(byte_of[letter] for token in tokens for letter in vocabulary[token]).decode(errors="replace").strip()
