@@ -59,10 +59,10 @@ def iou(a, b):
 
 
 def nms(found, most):
-    """The best of what overlaps. `found`: (score, box, ...) each."""
+    """The best of what overlaps and is of one class. `found`: (score, box, class where there are several) each."""
     kept = []
     for one in sorted(found, key=lambda one: -one[0]):
-        if all(iou(one[1], other[1]) <= most for other in kept):
+        if all(one[2:] != other[2:] or iou(one[1], other[1]) <= most for other in kept):
             kept.append(one)
     return kept
 
@@ -103,14 +103,21 @@ def blazeface(model, image, threshold=0.5):
     return nms(found, 0.3)
 
 
-def centernet(model, image, threshold=0.3):
-    """Objects: (score, box, class) each."""
+def fitted(image, side, background):
+    """The picture in a square's upper left corner, as large as it fits, and how large that is."""
     height, width = image.shape[:2]
-    (detections,) = model.run(None, {"images": resized(image, 512, 512)[None] / 255})
-    scale = np.array([width, height] * 2) / 512
-    found = [
-        (float(d[4]), (d[:4].clip(0, 512) * scale).tolist(), int(d[5])) for d in detections[0] if d[4] > threshold
-    ]
+    scale = side / max(height, width)
+    square = np.full((side, side, 3), background, np.float32)
+    part = resized(image, round(width * scale), round(height * scale))
+    square[: part.shape[0], : part.shape[1]] = part
+    return square, scale
+
+
+def centernet(model, image, threshold=0.4):
+    """Objects: (score, box, class) each. RGB from 0 to 255, as it is; black beside the picture."""
+    square, scale = fitted(image, 512, 0)
+    (detections,) = model.run(None, {"images": square[None]})
+    found = [(float(d[4]), (d[:4].clip(0, 512) / scale).tolist(), int(d[5])) for d in detections[0] if d[4] > threshold]
     return nms(found, 0.5)
 
 
@@ -131,6 +138,19 @@ def fire(model, image):
     """The probability that there is fire."""
     (probabilities,) = model.run(None, {"input": planes(resized(image, 224, 224) / 255)})
     return float(probabilities[0, 0])
+
+
+def fire_smoke(model, image, threshold=0.25):
+    """Where there is smoke (class 0) or fire (1): (score, box, class) each. Fitted into a square, gray beside it."""
+    square, scale = fitted(image, 640, 114)
+    (output,) = model.run(None, {"images": planes(square / 255)})
+    found = []
+    for x, y, w, h, *scores in output[0].T:
+        for class_, score in enumerate(scores):
+            if score > threshold:
+                box = np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2]) / scale
+                found.append((float(score), box.tolist(), class_))
+    return nms(found, 0.5)
 
 
 def efficientnet(model, image):

@@ -1,7 +1,8 @@
-"""Reads the weights that PyTorch saved (`.pth`) as numpy arrays, without PyTorch.
+"""Reads the weights that PyTorch saved (`.pth`, `.pt`) as numpy arrays, without PyTorch.
 
-A `.pth` is a pickle, and unpickling runs what the file asks for. Here it may ask for tensors, numbers and dictionaries
-only: anything else is refused by name.
+Such a file is a pickle, and unpickling runs what the file asks for. Here it may ask for tensors, numbers and
+dictionaries only: anything else is refused by name. Where whole modules were saved, they come as records of what they
+have, and no code of theirs is looked for.
 """
 
 import io
@@ -49,6 +50,31 @@ class Tensor:
         return np.ascontiguousarray(view)
 
 
+class Record:
+    """Stands in for a module, or anything else of a class that we do not have: it has attributes, and does nothing."""
+
+    def __init__(self, *_args, **_named):
+        pass
+
+    def __setstate__(self, state):
+        if isinstance(state, dict):
+            self.__dict__.update(state)
+
+    def __getitem__(self, name):
+        """A module inside, by its path."""
+        module = self
+        for part in name.split("."):
+            module = module._modules[part]
+        return module
+
+    def tensors(self, prefix=""):
+        """All tensors inside, by their paths."""
+        found = {f"{prefix}{name}": tensor for name, tensor in {**self._parameters, **self._buffers}.items()}
+        for name, module in self._modules.items():
+            found |= module.tensors(f"{prefix}{name}.") if module is not None else {}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
 class Unpickler(pickle.Unpickler):
     ALLOWED = {
         ("collections", "OrderedDict"): OrderedDict,
@@ -74,7 +100,21 @@ class Unpickler(pickle.Unpickler):
         return self.storages[key]
 
 
-def from_zip(file):
+class RecordUnpickler(Unpickler):
+    """For files with modules in them: classes become records."""
+
+    ALLOWED = {
+        **Unpickler.ALLOWED,
+        ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
+        ("torch", "Size"): tuple,
+        ("builtins", "set"): set,
+    }
+
+    def find_class(self, module, name):
+        return self.ALLOWED.get((module, name)) or type(name, (Record,), {})
+
+
+def from_zip(file, unpickler=Unpickler):
     archive = zipfile.ZipFile(file)
     pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
     folder = pickled.removesuffix("data.pkl")
@@ -83,7 +123,7 @@ def from_zip(file):
         storage.numbers = np.frombuffer(archive.read(f"{folder}data/{key}"), storage.dtype)
         return storage
 
-    return Unpickler(io.BytesIO(archive.read(pickled)), load).load()
+    return unpickler(io.BytesIO(archive.read(pickled)), load).load()
 
 
 def from_old(file):
@@ -106,5 +146,16 @@ def read(path):
     """The tensors of a file by their names. Floats of 16 bits come as 32."""
     with open(path, "rb") as file:
         tensors = from_zip(file) if zipfile.is_zipfile(file) else (file.seek(0), from_old(file))[1]
+    return arrays(tensors)
+
+
+def read_modules(path):
+    """What a file with modules has, as it is there."""
+    with open(path, "rb") as file:
+        return from_zip(file, RecordUnpickler)
+
+
+def arrays(tensors):
+    """Tensors as arrays. Floats of 16 bits come as 32."""
     arrays = {name: tensor.array() for name, tensor in tensors.items()}
     return {name: a.astype(np.float32) if a.dtype == np.float16 else a for name, a in arrays.items()}
