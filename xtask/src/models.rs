@@ -228,7 +228,7 @@ mod tests {
         fs::write(&made, b"weights").expect("a file");
         store.keep(&item, &made).expect("the pinned bytes");
 
-        fs::write(store.path(&item), b"weigh").expect("a file");
+        fs::write(store.path(&item), b"weightz").expect("a file");
         assert!(!store.has(&item).expect("a look"));
     }
 }

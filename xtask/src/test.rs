@@ -5,11 +5,14 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
-use crate::{engine, guests, run, say, supervisor, tools};
+use crate::{engine, guests, models, run, say, supervisor, tools};
 
 /// What to test.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
+    /// The stories of the large models as well, those that turn speech into text (71 MB to fetch).
+    #[arg(long)]
+    all: bool,
     /// For the workspace's tests: a filter, or any option of the runner (after `--`).
     #[arg(trailing_var_arg = true)]
     args: Vec<String>,
@@ -25,6 +28,7 @@ struct Tally {
 pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
     say::step("guests", || guests::build(&guests::Options::default()))?;
     say::step("what the stories talk to", tools::ready)?;
+    say::step("models and samples", || models::ready(models::Options { all: options.all }))?;
     let _engine = say::step("a container engine", engine::ready)?;
     say::step("the program of batch jobs", supervisor::build)?;
     // With tests among the targets, the features are those of the tests: nothing is built twice.
