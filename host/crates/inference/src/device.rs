@@ -7,6 +7,7 @@ mod answer;
 mod calls;
 mod dispatch;
 mod end;
+mod load;
 mod models;
 mod status;
 mod worker;
@@ -25,9 +26,11 @@ use crate::{InferenceError, Settings, Target};
 
 pub(crate) use calls::{Pending, Request};
 pub(crate) use models::Key;
+pub use status::{DeviceStatus, ModelStatus};
 
 use calls::{Run, Waiting};
-use models::{Entry, Loading};
+use load::Loading;
+use models::Entry;
 use worker::Life;
 
 /// What all devices share.

@@ -33,10 +33,11 @@ mod tensor;
 mod wire;
 mod worker;
 
+pub use device::{DeviceStatus, ModelStatus};
 pub use error::{InferenceError, Stage};
 pub use memory::{Buffer, BufferMut};
 pub use model::{Backend, Batch, Digest, Format, Model, ModelInfo, Port, Target};
-pub use service::{Answer, Call, DeviceStatus, Inference, InputKey, ModelStatus, Used};
+pub use service::{Answer, Call, Inference, InputKey, Used};
 pub use settings::{Settings, Worker};
 pub use tensor::{Dtype, MAX_RANK, Tensor};
 pub use worker::worker_main;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::device::{Device, Host, Key, Pending, Request};
+use crate::device::{Device, DeviceStatus, Host, Key, Pending, Request};
 use crate::memory::Pool;
 use crate::{Backend, BufferMut, Dtype, InferenceError, Model, ModelInfo, Settings, Stage, Target, Tensor};
 
@@ -81,52 +81,6 @@ pub struct Used {
     pub backend: Backend,
     /// It ran on its fallback, since there is no such target.
     pub fallback: bool,
-}
-
-/// A device and how full it is.
-#[derive(Clone, Debug)]
-pub struct DeviceStatus {
-    /// Which device.
-    pub device: Target,
-    /// Its worker's process, while there is one.
-    pub worker: Option<u32>,
-    /// How often its worker ended unasked.
-    pub crashes: u64,
-    /// The version of ONNX Runtime in its worker, or why there is none; unknown before the worker was up.
-    pub onnxruntime: Option<Result<String, String>>,
-    /// Bytes of the loaded models.
-    pub memory: u64,
-    /// Bytes that they may have.
-    pub memory_limit: u64,
-    /// Calls that wait.
-    pub queued: usize,
-    /// Runs under way.
-    pub running: usize,
-    /// The models, loaded or not, that were asked of it.
-    pub models: Vec<ModelStatus>,
-}
-
-/// A model on a device.
-#[derive(Clone, Debug)]
-pub struct ModelStatus {
-    /// Which model.
-    pub digest: crate::Digest,
-    /// What runs it.
-    pub backend: Backend,
-    /// It is loaded.
-    pub loaded: bool,
-    /// Never unloaded to make room.
-    pub pinned: bool,
-    /// Bytes that it takes, when loaded.
-    pub memory: u64,
-    /// Runs of it under way.
-    pub running: usize,
-    /// Calls answered.
-    pub calls: u64,
-    /// Runs that answered them.
-    pub runs: u64,
-    /// How long it is still set aside, for having ended its worker too often.
-    pub set_aside: Option<Duration>,
 }
 
 impl Inference {
