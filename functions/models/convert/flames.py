@@ -1,4 +1,4 @@
-"""Draws what a camera sees of a wall, picture by picture: the third to the sixth have a fire before it.
+"""Draws what a camera sees of a wall, picture by picture: numbers 3 to 6 have a fire before it.
 
     python3 flames.py NUMBER PICTURES OUT        NUMBER: 0 to 7
 
