@@ -19,7 +19,7 @@ CELLS, CLASSES, DETECTIONS, STRIDE = 128, 80, 100, 4
 def detections(g, heat, sides):
     """Heat [n, classes, y, x] and sides [n, 4, y, x] to [n, 100, (x1, y1, x2, y2, score, class)], the best first."""
     # A peak is what its neighbours do not exceed.
-    hottest = g.add("MaxPool", heat, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    hottest = g.add("MaxPool", heat, kernel_shape=[3, 3], strides=[1, 1], pads=[1, 1, 1, 1])
     peaks = g.add("Mul", heat, g.add("Cast", g.add("Equal", heat, hottest), to=TensorProto.FLOAT))
     flat = g.add("Reshape", peaks, g.ints(0, -1))
     scores, at = g.add("TopK", flat, g.ints(DETECTIONS), axis=1, sorted=1, outputs=2)
