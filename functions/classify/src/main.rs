@@ -19,7 +19,7 @@ use vision::fit::{self, Fit};
 use vision::tensor::{Format, Layout};
 use vision::{labels, picture, scores, settings};
 
-use crate::model::{CLASSES, SIDE};
+use crate::model::SIDE;
 
 /// Classes that are told.
 const TOLD: usize = 5;
@@ -63,15 +63,7 @@ struct Photo<'a> {
 }
 
 fn main() -> ExitCode {
-    let name = settings::text("CLASS_MODEL").unwrap_or_else(|| "imagenet".to_owned());
-    let missing = |name: &str| Refusal::Misused(format!("{name} is not set"));
-    let done =
-        settings::text("INPUT_FILE_PATH").ok_or_else(|| missing("INPUT_FILE_PATH")).and_then(|input| {
-            let output = settings::text("TMP_OUTPUT_DIR").ok_or_else(|| missing("TMP_OUTPUT_DIR"))?;
-            let photos =
-                photos(Path::new(&input)).map_err(|error| Refusal::Misused(format!("{input}: {error}")))?;
-            classify(&photos, Path::new(&output), |numbers| model::run(&name, numbers))
-        });
+    let done = run();
     match done {
         Ok(said) => {
             println!("{said}");
@@ -86,6 +78,18 @@ fn main() -> ExitCode {
             })
         }
     }
+}
+
+fn run() -> Result<String, Refusal> {
+    let set = |name: &str| {
+        settings::text(name).ok_or_else(|| Refusal::Misused(format!("{name} is not set: is there an input?")))
+    };
+    let (input, output) = (set("INPUT_FILE_PATH")?, set("TMP_OUTPUT_DIR")?);
+    let photos = photos(Path::new(&input)).map_err(|error| Refusal::Misused(format!("{input}: {error}")))?;
+    let name = settings::text("CLASS_MODEL").unwrap_or_else(|| "imagenet".to_owned());
+    let graph = model::load(&name).map_err(Refusal::Model)?;
+    let mut context = model::start(&graph).map_err(Refusal::Model)?;
+    classify(&photos, Path::new(&output), |numbers| model::run(&mut context, numbers))
 }
 
 fn photos(input: &Path) -> io::Result<Vec<PathBuf>> {
@@ -108,7 +112,7 @@ fn photos(input: &Path) -> io::Result<Vec<PathBuf>> {
 fn classify(
     photos: &[PathBuf],
     folder: &Path,
-    infer: impl Fn(&[f32]) -> Result<Vec<f32>, String>,
+    mut infer: impl FnMut(&[f32]) -> Result<Vec<f32>, String>,
 ) -> Result<String, Refusal> {
     let names = labels::names(labels::IMAGENET);
     let mut said = Vec::new();

@@ -2,6 +2,7 @@ use image::Rgb;
 use serde_json::Value;
 
 use super::*;
+use crate::model::CLASSES;
 
 fn photo(folder: &Path, name: &str, colour: [u8; 3]) -> PathBuf {
     let file = folder.join(name);
