@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
 use wicket_config::ByteSize;
-use wicket_wasm::{Compiler, ModuleError, Shape, WasmExecutor, inspect};
+use wicket_wasm::{Compiler, FileError, ModuleError, Shape, WasmExecutor, inspect};
 
 use crate::guests;
 use crate::kit::{CHILD_MARK, Kit, config, deployment, digest, module, service, stream};
@@ -37,11 +37,11 @@ async fn a_module_is_stored_under_the_digest_of_its_bytes_only() {
     let hello = guests::hello();
     let wrong = digest(b"other");
     let refused = kit.executor.store_module(&wrong, stream(hello.clone()), ByteSize::mib(1)).await;
-    assert!(matches!(refused, Err(ModuleError::Digest { .. })));
+    assert!(matches!(refused, Err(FileError::Digest { .. })));
     assert!(!kit.executor.has_module(&wrong).await);
     let right = digest(&hello);
     let refused = kit.executor.store_module(&right, stream(hello.clone()), ByteSize(100)).await;
-    assert!(matches!(refused, Err(ModuleError::TooLarge(_))));
+    assert!(matches!(refused, Err(FileError::TooLarge { .. })));
     let stored = kit.executor.store_module(&right, stream(hello.clone()), ByteSize::mib(1)).await.unwrap();
     assert!(stored.new);
     let again = kit.executor.store_module(&right, stream(hello), ByteSize::mib(1)).await.unwrap();
@@ -241,7 +241,7 @@ async fn a_module_that_was_altered_on_disk_is_not_compiled() {
     let digest = kit.upload(guests::hello()).await;
     std::fs::write(kit.dir.path().join(format!("modules/{digest}.wasm")), guests::preview1("", "")).unwrap();
     let error = kit.executor.prepare(&digest).await.unwrap_err();
-    assert!(matches!(error, ModuleError::Digest { .. }), "{error}");
+    assert!(matches!(error, ModuleError::File(FileError::Digest { .. })), "{error}");
 }
 
 /// Runs a test of this binary in a process with so many KiB of address space.
