@@ -11,6 +11,7 @@ mod disk;
 mod events;
 mod hostile;
 mod http;
+mod inference;
 mod lifecycle;
 mod malformed;
 mod outside;

@@ -1,5 +1,7 @@
-//! The demo: from a folder of photographs to its contact sheet on the web, and from videos to their animated previews.
+//! The demo: from a folder of photographs to its contact sheet on the web, from videos to their animated previews, and from
+//! a video of people to blurred frames and a report of their masks.
 
+mod faces;
 mod gallery;
 mod host;
 mod photos;
@@ -58,7 +60,9 @@ pub(crate) fn demo(options: &Options) -> anyhow::Result<()> {
         )?,
     };
     let engine = video::engine();
-    let mut host = Host::start(&program, &dir, engine.as_ref().map(|engine| engine.socket.as_path()))?;
+    let library = faces::library()?;
+    let socket = engine.as_ref().map(|engine| engine.socket.as_path());
+    let mut host = Host::start(&program, &dir, socket, &library)?;
     say::line(&format!("==> a host with an empty folder: HTTP on {}, S3 on {}", host.http, host.s3));
     let workflow = dir.join("photos.yaml");
     fs::write(&workflow, WORKFLOW).with_context(|| format!("cannot write {}", workflow.display()))?;
@@ -77,7 +81,8 @@ pub(crate) fn demo(options: &Options) -> anyhow::Result<()> {
     say::line("==> what it cost, from the receipts");
     say::line(&table::table(&receipts, &STAGES));
     broken(&host, &folders, &dir)?;
-    let made = video::shown_on(&host, engine.as_ref(), &dir)?;
+    let mut made = video::shown_on(&host, engine.as_ref(), &dir)?;
+    made.extend(faces::shown_on(&host, &dir)?);
     say::line(&format!("\nWhat was made, {:.0} s after the start:", start.elapsed().as_secs_f64()));
     for file in saved.iter().chain(&made) {
         say::out(&file.display().to_string());

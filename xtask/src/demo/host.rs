@@ -38,13 +38,19 @@ struct Addresses {
 
 impl Host {
     /// Starts one in a folder: `data` below it is its data folder, `host.log` its log. It
-    /// runs containers on the engine at a socket.
-    pub(super) fn start(program: &Path, folder: &Path, engine: Option<&Path>) -> anyhow::Result<Self> {
+    /// runs containers on the engine at a socket, and models by a library of ONNX Runtime.
+    pub(super) fn start(
+        program: &Path,
+        folder: &Path,
+        engine: Option<&Path>,
+        library: &Path,
+    ) -> anyhow::Result<Self> {
         let (data, log) = (folder.join("data"), folder.join("host.log"));
         // The defaults, whatever the user has configured for a host of their own.
         let config = folder.join("wicket.toml");
         let docker = engine.map(|socket| format!("[docker]\nsocket = {:?}\n", socket.display().to_string()));
-        fs::write(&config, docker.unwrap_or_default())
+        let inference = format!("[inference]\nonnxruntime = {:?}\n", library.display().to_string());
+        fs::write(&config, docker.unwrap_or_default() + &inference)
             .with_context(|| format!("cannot write {}", config.display()))?;
         let stderr = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = plain(program);

@@ -76,7 +76,7 @@ pub(crate) struct Item {
     pub(crate) redistribute: bool,
     /// Whether it is left out without `--all`.
     #[serde(default)]
-    pub(crate) large: bool,
+    pub(crate) extra: bool,
     #[serde(skip)]
     pub(crate) is_model: bool,
 }

@@ -23,7 +23,7 @@ fn rows() -> BTreeSet<String> {
 /// `functions.oscar[0].local.input[0].path` as the docs call it: `input.path`.
 fn short(path: &str) -> String {
     let path = path.strip_prefix("functions.oscar[0].local.").unwrap_or(path);
-    let path = path.replace("[0]", "");
+    let path = path.replace("[0]", "").replace("[1]", "");
     match path.strip_prefix("storage_providers.").map(|rest| rest.splitn(3, '.').collect::<Vec<_>>()) {
         Some(parts) if parts.len() == 3 => format!("storage_providers.*.{}", parts[2]),
         _ => path,

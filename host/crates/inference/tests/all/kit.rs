@@ -30,7 +30,7 @@ pub(crate) struct Kit {
 pub(crate) fn library() -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../target/onnxruntime/libonnxruntime.so");
     path.canonicalize().unwrap_or_else(|error| {
-        panic!("{}: {error}; run `cargo xtask tools` once, it fetches ONNX Runtime", path.display())
+        panic!("{}: {error}; run `cargo xtask models` once, it fetches ONNX Runtime", path.display())
     })
 }
 

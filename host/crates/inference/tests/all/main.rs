@@ -5,6 +5,7 @@
 mod batches;
 mod cancel;
 mod crashes;
+mod golden;
 mod hostile;
 mod kit;
 mod memory;
