@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod explain;
 mod host;
+mod inference;
 mod invocations;
 mod job;
 mod logs;
@@ -69,6 +70,15 @@ fn documented() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(modules::upload, modules::has))
         .routes(routes!(models::list))
         .routes(routes!(models::upload, models::has))
+        .routes(routes!(inference::live))
+        .routes(routes!(inference::ready))
+        .routes(routes!(inference::server))
+        .routes(routes!(inference::model))
+        .routes(routes!(inference::model_ready))
+        .routes(routes!(inference::infer))
+        .routes(routes!(inference::version))
+        .routes(routes!(inference::version_ready))
+        .routes(routes!(inference::version_infer))
         .routes(routes!(run::run))
         .routes(routes!(job::submit))
         .routes(routes!(events::accept))

@@ -304,8 +304,8 @@ pub struct EventFilter {
 }
 
 /// First path segments that belong to the host: no service has an HTTP route there.
-pub const RESERVED_PATHS: [&str; 10] =
-    ["health", "system", "run", "job", "events", "openapi.json", "ui", "api", "metrics", "services"];
+pub const RESERVED_PATHS: [&str; 11] =
+    ["health", "system", "run", "job", "events", "openapi.json", "ui", "api", "metrics", "services", "v2"];
 
 /// An HTTP trigger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

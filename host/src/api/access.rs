@@ -48,23 +48,33 @@ impl FromRequestParts<Arc<Node>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, ApiError> {
-        same_site(&parts.method, &parts.headers)?;
         let texts = params::texts(parts, node).await?;
         let name = texts.first().map_or("", String::as_str).parse::<ServiceName>();
-        let token = match &name {
-            Ok(name) => node.catalog.token(name).await?,
-            Err(_) => None,
-        };
-        // Both are looked at, so that the time does not tell which services there are.
-        let with_token = auth::has_token(&parts.headers, token.as_ref());
-        let is_admin = node.credentials.is_admin(&parts.headers);
-        if is_admin || with_token {
-            return Ok(Self { service: name?, is_admin });
-        }
-        let help = "send the service's token as `Authorization: Bearer …`: \
-                    the admin reads it in GET /system/services/{name}";
-        Err(ApiError::unauthorized(BEARER, help))
+        let is_admin = may_call(parts, node, name.as_ref().ok()).await?;
+        Ok(Self { service: name?, is_admin })
     }
+}
+
+/// Lets somebody pass who may call this service: one with its token, or the admin.
+pub(super) async fn may_call(
+    parts: &Parts,
+    node: &Node,
+    service: Option<&ServiceName>,
+) -> Result<bool, ApiError> {
+    same_site(&parts.method, &parts.headers)?;
+    let token = match service {
+        Some(name) => node.catalog.token(name).await?,
+        None => None,
+    };
+    // Both are looked at, so that the time does not tell which services there are.
+    let with_token = auth::has_token(&parts.headers, token.as_ref());
+    let is_admin = node.credentials.is_admin(&parts.headers);
+    if is_admin || with_token {
+        return Ok(is_admin);
+    }
+    let help = "send the service's token as `Authorization: Bearer …`: \
+                the admin reads it in GET /system/services/{name}";
+    Err(ApiError::unauthorized(BEARER, help))
 }
 
 /// Somebody sends events: the admin, whose events start whatever listens, or one with a service's token, whose events

@@ -70,6 +70,11 @@ impl ApiError {
         }
     }
 
+    /// Its status, and what it says: for who has a shape of errors of his own.
+    pub(super) fn parts(&self) -> (StatusCode, &str, Option<&'static str>) {
+        (self.status, &self.detail.message, self.challenge)
+    }
+
     /// Its status.
     #[cfg(test)]
     pub(super) fn status(&self) -> StatusCode {
@@ -277,8 +282,8 @@ impl From<FileError> for ApiError {
 fn model(what: &str, why: &NoModel) -> ApiError {
     let message = format!("{what}: {}", chain(why));
     match why {
-        NoModel::Missing(model) => ApiError::bad("unknown_model", message)
-            .help(format!("PUT its bytes to /system/models/{}, then send this again", model.sha256)),
+        NoModel::Missing(digest) => ApiError::bad("unknown_model", message)
+            .help(format!("PUT its bytes to /system/models/{digest}, then send this again")),
         NoModel::File(FileError::Io { source, .. }) if is_full(source) => ApiError::full(),
         NoModel::File(_) => ApiError::bad("bad_model_file", message),
         NoModel::Fetch { .. } => ApiError::new(StatusCode::BAD_GATEWAY, "model_not_fetched", message),

@@ -27,6 +27,7 @@ use super::view::ErrorBody;
         (name = "services", description = "What is deployed"),
         (name = "modules", description = "WebAssembly modules"),
         (name = "models", description = "Models that modules infer with"),
+        (name = "inference", description = "The Open Inference Protocol, version 2"),
         (name = "invocations", description = "What ran, and how"),
         (name = "logs", description = "What functions wrote"),
         (name = "buckets", description = "Buckets of this host"),
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     /// Every route that this host promises. A route that is not here, or not in the document, fails.
-    const ROUTES: [&str; 39] = [
+    const ROUTES: [&str; 48] = [
         "delete /system/buckets/{bucket}",
         "delete /system/logs/{service}",
         "delete /system/logs/{service}/{id}",
@@ -128,6 +129,13 @@ mod tests {
         "get /system/services/{name}",
         "get /system/services/{name}/versions",
         "get /system/stats",
+        "get /v2",
+        "get /v2/health/live",
+        "get /v2/health/ready",
+        "get /v2/models/{model}",
+        "get /v2/models/{model}/ready",
+        "get /v2/models/{model}/versions/{version}",
+        "get /v2/models/{model}/versions/{version}/ready",
         "head /system/models/{sha256}",
         "head /system/modules/{sha256}",
         "post /events",
@@ -139,6 +147,8 @@ mod tests {
         "post /system/explain",
         "post /system/services",
         "post /system/services/{name}/rollback",
+        "post /v2/models/{model}/infer",
+        "post /v2/models/{model}/versions/{version}/infer",
         "put /system/buckets",
         "put /system/models/{sha256}",
         "put /system/modules/{sha256}",
@@ -157,7 +167,10 @@ mod tests {
                 let id = operation["operationId"].as_str().unwrap();
                 assert!(ids.insert(id), "{id} is the name of two operations");
                 assert!(operation["responses"]["default"].is_object(), "{method} {path}");
-                let open = matches!(path.as_str(), "/health" | "/openapi.json");
+                let open = matches!(
+                    path.as_str(),
+                    "/health" | "/openapi.json" | "/v2" | "/v2/health/live" | "/v2/health/ready"
+                );
                 assert_eq!(operation["security"].is_array(), !open, "{method} {path}");
             }
         }

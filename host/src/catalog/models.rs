@@ -7,7 +7,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use wicket_config::{BucketName, ByteSize, ModelName, ObjectKey, Service, ServiceModel, ServiceName};
+use wicket_config::{
+    BucketName, ByteSize, ModelDigest, ModelName, ObjectKey, Service, ServiceModel, ServiceName,
+};
 use wicket_core::{ByteStream, chain};
 use wicket_inference::InferenceError;
 use wicket_wasm::FileError;
@@ -23,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoModel {
     /// Nobody brought it.
-    #[error("there is no model {} on this host: upload it first", .0.sha256)]
-    Missing(ServiceModel),
+    #[error("there is no model {0} on this host: upload it first")]
+    Missing(ModelDigest),
     /// It cannot be fetched.
     #[error("cannot fetch it from {from}: {why}")]
     Fetch {
@@ -67,7 +69,7 @@ impl Catalog {
         if files.has(digest).await {
             return Ok(());
         }
-        let Some(from) = &model.source else { return Err(NoModel::Missing(model.clone())) };
+        let Some(from) = &model.source else { return Err(NoModel::Missing(model.sha256.clone())) };
         let failed = |why: String| NoModel::Fetch { from: from.clone(), why };
         tracing::info!(model = digest, from, "fetching a model");
         let body = match from.contains("://") {
