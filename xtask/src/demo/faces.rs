@@ -71,7 +71,7 @@ fn until_made(host: &Host) -> anyhow::Result<Progress<()>> {
         let key = format!("out/{VIDEO}/{made}");
         listed.iter().any(|object| object["key"] == key.as_str())
     };
-    Ok(Progress { seen, done: MADE.iter().all(|made| there(made)).then_some(()) })
+    Ok(Progress { seen, done: MADE.iter().all(there).then_some(()) })
 }
 
 /// What the report says.
