@@ -73,6 +73,8 @@ struct State {
     /// blame is found.
     suspects: VecDeque<Waiting>,
     runs: HashMap<u64, Run>,
+    /// When it was last looked which calls may go. A window that ended since then is still to be acted on.
+    looked: Instant,
     /// The last number given to a call, a run or a model in a worker.
     number: u64,
 }
@@ -92,6 +94,7 @@ impl Device {
             queue: Queue::new(),
             suspects: VecDeque::new(),
             runs: HashMap::new(),
+            looked: Instant::now(),
             number: 0,
         };
         let device = Arc::new(Self { target, host, wake: Notify::new(), state: Mutex::new(state) });
@@ -172,9 +175,8 @@ impl State {
         let loading = self.loading.as_ref().map(|loading| loading.until);
         let window = |call: &Waiting| Some(call.since + self.models.get(&call.key)?.window(call)?);
         let windows = self.queue.iter().filter_map(window);
-        // What is over already waits for something else than time.
-        let now = Instant::now();
-        let windows = windows.filter(|at| *at > now);
+        // What was over when it was last looked at waits for something else than time.
+        let windows = windows.filter(|at| *at > self.looked);
         let starting = match &self.life {
             Life::Starting { until, .. } => Some(*until),
             _ => None,

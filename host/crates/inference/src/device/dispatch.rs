@@ -27,6 +27,7 @@ impl Device {
         if idle {
             return;
         }
+        state.looked = Instant::now();
         let Some(link) = state.link().cloned() else { return self.start_worker(state) };
         while state.runs.len() < self.settings().runs.max(1) {
             state.want_what_is_needed();

@@ -193,3 +193,18 @@ async fn a_window_never_takes_most_of_the_time_that_a_call_has() {
     let used = kit.inference.infer(&model, inputs, call).await.unwrap().used;
     assert!(used.queue >= Duration::from_millis(400), "{used:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_is_over_before_anybody_looks_holds_up_no_call() {
+    let kit = Kit::start();
+    let bytes = one("Add", Dtype::F32, &[Dim::Any("batch"), Dim::Is(2)]);
+    for micros in [5, 20, 50, 100, 200] {
+        let model = batched(kit.model(&bytes), 8, Duration::from_micros(micros));
+        for n in 0..40_u8 {
+            let input = kit.floats(&[1, 2], &[f32::from(n), 1.0]);
+            let call = within("a", Duration::from_secs(10));
+            let answer = kit.inference.infer(&model, vec![(InputKey::Index(0), input)], call).await;
+            answer.unwrap_or_else(|error| panic!("call {n} with {micros} µs: {error}"));
+        }
+    }
+}
