@@ -230,8 +230,7 @@ impl Catalog {
                 return Err(ApplyError::NoHandler(service.name, module.shape));
             }
         }
-        let ready = self.ready(&service, self.executors.max_model).await;
-        ready.map_err(|(service, model, why)| ApplyError::Model(service, model, why))?;
+        self.ready(&service).await?;
         let mut note = None;
         if service.variants().contains(&Variant::Docker) {
             let content = match self.executors.docker.prepare(&service).await {

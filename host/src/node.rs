@@ -1,6 +1,7 @@
 //! One node: its parts, and the doors through which events come in.
 
 mod announcer;
+mod inferred;
 mod outside;
 mod placing;
 mod recorder;

@@ -7,14 +7,12 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use wicket_config::{
-    BucketName, ByteSize, ModelDigest, ModelName, ObjectKey, Service, ServiceModel, ServiceName,
-};
+use wicket_config::{BucketName, ModelDigest, ObjectKey, Service, ServiceModel};
 use wicket_core::{ByteStream, chain};
 use wicket_inference::InferenceError;
 use wicket_wasm::FileError;
 
-use super::Catalog;
+use super::{ApplyError, Catalog};
 
 /// How often a fetch may be sent elsewhere.
 const REDIRECTS: usize = 5;
@@ -46,25 +44,21 @@ pub(crate) enum NoModel {
 impl Catalog {
     /// Sees to it that each model of a service is here and runs: what is missing is fetched, and each is loaded, so that the
     /// first call finds it warm.
-    pub(super) async fn ready(
-        &self,
-        service: &Service,
-        limit: ByteSize,
-    ) -> Result<(), (ServiceName, ModelName, NoModel)> {
+    pub(super) async fn ready(&self, service: &Service) -> Result<(), ApplyError> {
         for model in &service.models {
-            let failed = |why| (service.name.clone(), model.name.clone(), why);
-            self.bring(model, limit).await.map_err(failed)?;
-            let models = &self.executors.models;
-            models
-                .inference()
-                .prepare(&models.model(model))
-                .await
-                .map_err(|why| (service.name.clone(), model.name.clone(), why.into()))?;
+            let ready = async {
+                self.bring(model).await?;
+                let models = &self.executors.models;
+                models.inference().prepare(&models.model(model)).await?;
+                Ok(())
+            };
+            let failed = |why| ApplyError::Model(service.name.clone(), model.name.clone(), why);
+            ready.await.map_err(failed)?;
         }
         Ok(())
     }
 
-    async fn bring(&self, model: &ServiceModel, limit: ByteSize) -> Result<(), NoModel> {
+    async fn bring(&self, model: &ServiceModel) -> Result<(), NoModel> {
         let (files, digest) = (self.executors.models.files(), model.sha256.as_str());
         if files.has(digest).await {
             return Ok(());
@@ -76,7 +70,7 @@ impl Catalog {
             true => fetch(from).await.map_err(failed)?,
             false => self.object(from).await.map_err(failed)?,
         };
-        files.store(digest, body, limit).await?;
+        files.store(digest, body, self.executors.max_model).await?;
         Ok(())
     }
 

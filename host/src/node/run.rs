@@ -4,18 +4,15 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::BytesMut;
 use futures::StreamExt;
 use tokio::io::AsyncWriteExt;
 use wicket_config::{ByteSize, ProviderId, Service, ServiceName, Span, Variant};
 use wicket_core::{
-    AttemptRecord, ByteStream, Data, Deployment, Event, EventId, Failure, Inferred, Invocation, InvocationId,
-    Limit, Log, ObjectRef, Receipt, Reply, State, Timestamp, Trigger, Usage, chain, executor_of, kinds,
-    moves_on,
+    AttemptRecord, ByteStream, Data, Deployment, Event, EventId, Failure, Invocation, InvocationId, Limit,
+    Log, ObjectRef, Receipt, Reply, State, Timestamp, Trigger, Usage, chain, executor_of, kinds, moves_on,
 };
-use wicket_inference::{InferenceError, Used};
 use wicket_store::{Announce, Publish};
 
 use super::{Node, Slot, Tried, created};
@@ -389,70 +386,6 @@ fn archive(path: &Path, answers: &[Answer]) -> Result<(), rawzip::Error> {
 }
 
 impl Node {
-    /// Records a call of a service's model that no function made; answers which invocation it was.
-    pub(crate) fn inferred(
-        &self,
-        deployment: &Deployment,
-        model: &str,
-        (started, begun): (Timestamp, Instant),
-        bytes_in: u64,
-        used: Result<Used, &InferenceError>,
-    ) -> InvocationId {
-        let id = InvocationId::random();
-        let us = |span: std::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        let failure = used.as_ref().err().map(|error| match error {
-            InferenceError::Timeout { .. } => {
-                Failure::Limit { limit: Limit::Timeout, message: error.to_string() }
-            }
-            error => Failure::Function { message: error.to_string(), permanent: true },
-        });
-        let inference = used.into_iter().map(|used| Inferred {
-            model: model.to_owned(),
-            device: used.device.to_string(),
-            backend: used.backend.to_string(),
-            fallback: used.fallback,
-            calls: 1,
-            batch: used.batch,
-            queue_us: us(used.queue),
-            run_us: us(used.inference),
-        });
-        let usage = Usage {
-            wall_us: us(begun.elapsed()),
-            bytes_in,
-            inference: inference.collect(),
-            ..Usage::default()
-        };
-        let record = AttemptRecord {
-            number: 1,
-            version: deployment.version,
-            executor: "inference".to_owned(),
-            started,
-            queue_us: 0,
-            usage,
-            status: None,
-            placement: None,
-            failure,
-        };
-        let event = EventId(id.to_string());
-        let receipt = Receipt {
-            id,
-            service: deployment.service.name.clone(),
-            trigger: Trigger::Run,
-            origin: event.clone(),
-            event,
-            source: format!("/v2/models/{}.{model}", deployment.service.name),
-            subject: None,
-            state: if record.failure.is_none() { State::Succeeded } else { State::Failed },
-            accepted: started,
-            finished: Some(Timestamp::now()),
-            due: None,
-            waiting: None,
-            attempts: vec![record],
-        };
-        self.recorder.record(receipt, Log::default());
-        id
-    }
-
     /// A synchronous call's failure, as its receipt tells it. What the host cuts off at the end of its drain looks like a
     /// client that leaves, to who only sees that nobody waits any more.
     pub(crate) fn told(&self, failure: Failure) -> Failure {
