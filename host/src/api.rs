@@ -4,10 +4,13 @@
 //! `error` (what is said when it does not work), [`view`] (what goes out); then a file for each noun.
 
 mod access;
+mod answer;
 mod body;
 mod buckets;
 mod cloud_event;
 mod dead_letters;
+mod deepaas;
+pub(crate) mod devices;
 mod error;
 mod events;
 mod explain;
@@ -32,7 +35,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::StatusCode;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -48,6 +51,13 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
     router
         // OSCAR's Python client asks with a slash at the end.
         .route("/system/config/", get(host::config))
+        // DEEPaaS itself takes its paths without the slash at the end, too.
+        .route("/v2/models", get(deepaas::models))
+        .route("/v2/models/{model}/predict", post(deepaas::predict))
+        .route("/v2/models/{model}/train", get(deepaas::trainings).post(deepaas::submit))
+        .route("/api", get(deepaas::page))
+        .route("/api/", get(deepaas::page))
+        .route("/api/{file}", get(deepaas::part))
         .fallback(nothing)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn(shaped))
@@ -70,6 +80,7 @@ fn documented() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(modules::upload, modules::has))
         .routes(routes!(models::list))
         .routes(routes!(models::upload, models::has))
+        .routes(routes!(devices::list))
         .routes(routes!(inference::live))
         .routes(routes!(inference::ready))
         .routes(routes!(inference::server))
@@ -79,13 +90,20 @@ fn documented() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(inference::version))
         .routes(routes!(inference::version_ready))
         .routes(routes!(inference::version_infer))
+        .routes(routes!(deepaas::version))
+        .routes(routes!(deepaas::document))
+        .routes(routes!(deepaas::models))
+        .routes(routes!(deepaas::model))
+        .routes(routes!(deepaas::predict))
+        .routes(routes!(deepaas::submit, deepaas::trainings))
+        .routes(routes!(deepaas::status, deepaas::cancel))
         .routes(routes!(run::run))
         .routes(routes!(job::submit))
         .routes(routes!(events::accept))
         .routes(routes!(logs::jobs, logs::forget))
         .routes(routes!(logs::text, logs::forget_one))
         .routes(routes!(invocations::list))
-        .routes(routes!(invocations::read))
+        .routes(routes!(invocations::read, invocations::cancel))
         .routes(routes!(logs::lines))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::redrive))

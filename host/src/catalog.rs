@@ -279,7 +279,7 @@ impl Catalog {
             .await
             .map_err(|source| ApplyError::Store(name, source))?;
         let version = deployment.version;
-        self.swap(&table, deployment);
+        self.swap(&table, deployment).await;
         Ok(Applied { change, version, note })
     }
 
@@ -311,7 +311,7 @@ impl Catalog {
             .write(move |tx| record::set_current(tx, &wanted, version))
             .await
             .map_err(|source| ApplyError::Store(name.clone(), source))?;
-        self.swap(&table, found);
+        self.swap(&table, found).await;
         Ok(version)
     }
 
@@ -328,7 +328,7 @@ impl Catalog {
             .await
             .map_err(|source| ApplyError::Store(name.clone(), source))?;
         let rest = table.deployments.values().filter(|d| d.service.name != *name).cloned().collect();
-        self.put(Table::compile(rest, &table));
+        self.put(Table::compile(rest, &table)).await;
         Ok(true)
     }
 
@@ -411,17 +411,18 @@ impl Catalog {
         Ok(())
     }
 
-    fn swap(&self, table: &Table, deployment: Deployment) {
+    async fn swap(&self, table: &Table, deployment: Deployment) {
         let name = deployment.service.name.clone();
         let mut all: Vec<Arc<Deployment>> =
             table.deployments.values().filter(|d| d.service.name != name).cloned().collect();
         all.push(Arc::new(deployment));
-        self.put(Table::compile(all, table));
+        self.put(Table::compile(all, table)).await;
     }
 
-    fn put(&self, table: Table) {
-        self.cell.store(Arc::new(table));
+    async fn put(&self, table: Table) {
+        let before = self.cell.swap(Arc::new(table));
         self.changed.send_modify(|n| *n += 1);
+        self.let_go(&before).await;
     }
 }
 

@@ -4,10 +4,12 @@
 mod apply;
 mod batch;
 mod bucket;
+mod cancel;
 mod check;
 mod connect;
 mod dead_letters;
 mod definitions;
+mod devices;
 mod doctor;
 mod explain;
 mod inspect;
@@ -56,8 +58,10 @@ enum Command {
     Invocations(invocations::Args),
     Show(show::Args),
     Logs(logs::Args),
+    Cancel(cancel::Args),
     DeadLetters(dead_letters::Args),
     Explain(explain::Args),
+    Devices(devices::Args),
     Versions(versions::Args),
     Rollback(rollback::Args),
     Bucket(bucket::Args),
@@ -91,8 +95,10 @@ pub fn run(args: Args) -> ExitCode {
         Command::Invocations(args) => wait(invocations::run(args, &mut out)),
         Command::Show(args) => wait(show::run(args, &mut out)),
         Command::Logs(args) => wait(logs::run(args, &mut out)),
+        Command::Cancel(args) => wait(cancel::run(args)),
         Command::DeadLetters(args) => wait(dead_letters::run(args, &mut out)),
         Command::Explain(args) => wait(explain::run(args, &mut out)),
+        Command::Devices(args) => wait(devices::run(args, &mut out)),
         Command::Versions(args) => wait(versions::run(args, &mut out)),
         Command::Rollback(args) => wait(rollback::run(args, &mut out)),
         Command::Bucket(args) => wait(bucket::run(args, &mut out)),

@@ -109,7 +109,7 @@ async fn settle(node: Arc<Node>, lease: Lease, permit: OwnedSemaphorePermit, slo
     match attempt(&node, lease, slot).await {
         Ok(()) => {}
         Err(QueueError::Fenced(_)) => {
-            tracing::warn!(%id, %service, "lease lost: what the attempt did is dropped");
+            tracing::warn!(%id, %service, "cancelled, or its lease is lost: what the attempt did is dropped");
         }
         Err(error) => {
             tracing::error!(%id, %service, error = chain(&error), "attempt could not be settled, it will be made again");
@@ -156,6 +156,7 @@ async fn attempt(node: &Node, lease: Lease, slot: (Variant, Slot)) -> Result<(),
     };
     let queue_us = u64::try_from(Timestamp::now().since(lease.due).as_micros()).unwrap_or(u64::MAX);
     let event = lease.invocation.event.clone();
+    let cancel = node.cancels.of(lease.invocation.id);
     let run = async {
         let _slot = on(node, variant, &deployment, slot).await;
         node.try_once(&deployment, variant, lease.invocation.clone(), lease.number, &scratch, None).await
@@ -163,6 +164,7 @@ async fn attempt(node: &Node, lease: Lease, slot: (Variant, Slot)) -> Result<(),
     let Tried { mut record, log, result } = tokio::select! {
         tried = run => tried,
         error = keep(node, &lease) => return Err(error),
+        () = cancel.cancelled() => return Err(QueueError::Fenced(lease.invocation.id)),
         // Drained past the deadline: somebody will make this attempt again, and it does not count.
         () = node.abandon.cancelled() => return node.queue.release(lease).await,
     };

@@ -1,9 +1,11 @@
 //! One node: its parts, and the doors through which events come in.
 
 mod announcer;
+mod cancel;
 mod inferred;
 mod outside;
 mod placing;
+mod posted;
 mod recorder;
 mod run;
 mod slots;
@@ -34,10 +36,12 @@ use crate::auth::Credentials;
 use crate::catalog::{Catalog, Table};
 
 pub(crate) use announcer::Announcer;
+pub(crate) use cancel::Cancels;
 pub(crate) use outside::Outside;
 pub(crate) use placing::Placing;
+pub(crate) use posted::{Posted, Prediction, model_source};
 pub(crate) use recorder::Recorder;
-pub(crate) use run::{Posted, RunBody, RunError, RunReply};
+pub(crate) use run::{Made, RunError, RunReply};
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use try_once::{Tried, created};
 
@@ -58,8 +62,9 @@ pub(crate) struct Node {
     pub(crate) outside: Arc<Outside>,
     /// What runs wasm.
     pub(crate) wasm: Arc<WasmExecutor>,
-    /// What runs containers.
+    /// The models that functions ask for.
     pub(crate) models: Models,
+    /// What runs containers.
     pub(crate) docker: Arc<DockerExecutor>,
     /// What runs jobs of AWS Batch, where this host is set up for it.
     pub(crate) batch: Option<Arc<BatchExecutor>>,
@@ -69,6 +74,8 @@ pub(crate) struct Node {
     pub(crate) credentials: Credentials,
     /// Attempts that run now.
     pub(crate) running: Running,
+    /// What stops those of them that come from the queue.
+    pub(crate) cancels: Cancels,
     /// Receipts of synchronous calls, on their way to the store.
     pub(crate) recorder: Recorder,
     /// Bounds the attempts of all services together.

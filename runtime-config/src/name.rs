@@ -223,6 +223,23 @@ impl FromStr for ModelName {
     }
 }
 
+name! {
+    /// An argument of a model: 1 to 64 letters, digits and `_`, no digit first. A variable of that name can be set.
+    ArgumentName
+}
+
+impl FromStr for ArgumentName {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        length("an argument's name", 1, 64, text)?;
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        if !text.bytes().all(legal) || text.as_bytes()[0].is_ascii_digit() {
+            return Err(rule("an argument's name", "has letters, digits and `_`, no digit first", text));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

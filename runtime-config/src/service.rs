@@ -3,13 +3,14 @@
 //! The same struct is what the host stores and what its API answers with, in OSCAR's field names where OSCAR has
 //! the field. How people write it is `fdl`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::container::NotAWord;
-use crate::{Batch, BucketName, ByteSize, Container, ModuleDigest, ServiceModel, ServiceName, Span};
+use crate::{Batch, BucketName, ByteSize, Container, Deepaas, ModuleDigest, ServiceModel, ServiceName, Span};
 
 /// A deployable unit: code, what starts it, what it may do and how much of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Service {
     /// The models that its module asks for by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<ServiceModel>,
+    /// How clients of DEEPaaS call it. One that declares a model is called by them anyway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deepaas: Option<Deepaas>,
     /// Which of its variants run.
     #[serde(default)]
     pub execution: Execution,
@@ -152,6 +156,14 @@ impl Service {
     pub(crate) fn scripts(&mut self) -> impl Iterator<Item = &mut Option<String>> {
         let container = self.container.as_mut().map(|container| &mut container.script);
         container.into_iter().chain(self.batch.as_mut().map(|batch| &mut batch.script))
+    }
+
+    /// How clients of DEEPaaS call it; none: they do not.
+    pub fn as_deepaas(&self) -> Option<Cow<'_, Deepaas>> {
+        match &self.deepaas {
+            Some(said) => Some(Cow::Borrowed(said)),
+            None => (!self.models.is_empty()).then(Cow::default),
+        }
     }
 
     /// The ways in which it runs, the lightest first; at least one.
@@ -304,8 +316,20 @@ pub struct EventFilter {
 }
 
 /// First path segments that belong to the host: no service has an HTTP route there.
-pub const RESERVED_PATHS: [&str; 11] =
-    ["health", "system", "run", "job", "events", "openapi.json", "ui", "api", "metrics", "services", "v2"];
+pub const RESERVED_PATHS: [&str; 12] = [
+    "health",
+    "system",
+    "run",
+    "job",
+    "events",
+    "openapi.json",
+    "swagger.json",
+    "ui",
+    "api",
+    "metrics",
+    "services",
+    "v2",
+];
 
 /// An HTTP trigger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,10 @@
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
-use wicket_tests::{Output, TestHost, binary};
+use http::Method;
+use wicket_tests::{Output, TestHost, binary, until};
+
+const SOON: std::time::Duration = std::time::Duration::from_secs(60);
 
 const ECHO: &str = "- node:\n    name: echo\n    wasm: {guest:echo}\n    limits: { timeout: 20s }\n";
 const BROKEN: &str = "- node:\n    name: broken\n    wasm: {guest:panicker}\n    retry: { attempts: 1 }\n";
@@ -166,7 +169,7 @@ async fn a_call_streams_both_ways_and_leaves_no_file_when_it_fails() {
 async fn a_services_token_is_enough_to_call_it() {
     let host = TestHost::start();
     host.apply(ECHO);
-    let token = host.admin(http::Method::GET, "/system/services/echo", "").await.json()["token"].clone();
+    let token = host.admin(Method::GET, "/system/services/echo", "").await.json()["token"].clone();
     let token = token.as_str().expect("a token");
     let with = |args: &[&str]| {
         let place = ["--endpoint", &host.http, "--token", token, "--data", "/nowhere"];
@@ -208,6 +211,30 @@ async fn a_job_is_waited_for_shown_listed_and_redriven() {
     host.wicket(&["dead-letters", "redrive", &id]);
     let alive = host.wicket(&["job", "echo"]).stdout;
     assert_eq!(host.cli(&["dead-letters", "redrive", alive.trim()]).code, 1, "what is alive is not redriven");
+}
+
+#[tokio::test]
+async fn what_runs_is_cancelled_and_can_be_redriven() {
+    let host = TestHost::start();
+    host.apply("- node:\n    name: slow\n    wasm: {guest:sleeper}\n    args: ['600000']\n    limits: { timeout: 20m }\n");
+    let id = host.wicket(&["job", "slow"]).stdout.trim().to_owned();
+    let runs = async || (host.receipt(&id).await["state"] == "running").then_some(());
+    until("it runs", SOON, runs).await;
+    host.wicket(&["cancel", &id]);
+    let shown = host.wicket(&["show", &id]).stdout;
+    assert!(shown.contains("state       failed") && shown.contains("cancelled: by the admin"), "{shown}");
+    until("its instance is gone", SOON, async || {
+        let stats = host.admin(Method::GET, "/system/stats", "").await.json();
+        (stats["instances"] == 0).then_some(())
+    })
+    .await;
+    let twice = host.cli(&["cancel", &id]);
+    assert!(twice.code == 1 && twice.stderr.contains("has ended"), "{twice:?}");
+    assert_eq!(host.cli(&["cancel", &"0".repeat(32)]).code, 1);
+    host.wicket(&["dead-letters", "redrive", &id]);
+    until("it runs again", SOON, async || (host.receipt(&id).await["state"] == "running").then_some(()))
+        .await;
+    host.wicket(&["cancel", &id]);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::api::bearer;
 const SOON: Duration = Duration::from_secs(60);
 
 /// Creates a service that runs a script, with more fields; returns its token.
-async fn deploy(host: &TestHost, name: &str, script: &str, more: Value) -> String {
+pub(crate) async fn deploy(host: &TestHost, name: &str, script: &str, more: Value) -> String {
     let mut service = json!({"name": name, "image": IMAGE, "script": script, "container": {"pull": "never"}});
     for (field, value) in more.as_object().expect("fields") {
         match (field.as_str(), value.as_object()) {
@@ -71,6 +71,6 @@ async fn running(engine: &Engine, host: &TestHost) -> String {
 }
 
 /// Waits until a host has left nothing on the engine.
-async fn clean(engine: &Engine, host: &TestHost) {
+pub(crate) async fn clean(engine: &Engine, host: &TestHost) {
     until("nothing is left", SOON, async || (engine.left(host).await == 0).then_some(())).await;
 }

@@ -15,7 +15,7 @@ use crate::node::Node;
 /// How the admin says who he is.
 const BASIC: &str = "Basic realm=\"wicketgate\", charset=\"UTF-8\"";
 /// How a caller of a service says who he is.
-const BEARER: &str = "Bearer realm=\"wicketgate\"";
+pub(super) const BEARER: &str = "Bearer realm=\"wicketgate\"";
 
 /// The admin asks.
 pub(super) struct Admin;

@@ -171,6 +171,8 @@ impl From<QueueError> for ApiError {
             QueueError::NotDead(..) => Self::new(StatusCode::CONFLICT, "not_dead", error.to_string())
                 .help("only a dead letter is redriven: GET /system/dead-letters lists them"),
             QueueError::Full(_) => Self::full(),
+            QueueError::Ended(_) => Self::new(StatusCode::CONFLICT, "ended", error.to_string())
+                .help("only what waits in the queue or runs from it is cancelled"),
             QueueError::Fenced(_) | QueueError::Storage(_) => Self::internal("use its queue", &error),
         }
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -125,8 +125,20 @@ pub(super) async fn server() -> Json<Value> {
     params(("model" = String, Path, description = "`SERVICE.MODEL`")), responses(
     (status = 200, description = "Names, types and shapes (-1: a call decides) of its inputs and outputs", body = Object),
     (status = 404, description = "There is no such model")))]
-pub(super) async fn model(called: Called, State(node): State<Arc<Node>>) -> Result<Json<Value>, Fault> {
-    let info = called.info(&node).await?;
+pub(super) async fn model(
+    called: Result<Called, Fault>,
+    State(node): State<Arc<Node>>,
+    Path(name): Path<String>,
+) -> Result<Response, Fault> {
+    // A name without a dot is one of DEEPaaS's, which has a slash at the end.
+    if let (true, Ok(service)) = (called.is_err(), name.parse::<ServiceName>()) {
+        return Ok(Redirect::permanent(&format!("/v2/models/{service}/")).into_response());
+    }
+    described(&called?, &node).await.map(IntoResponse::into_response)
+}
+
+async fn described(called: &Called, node: &Node) -> Result<Json<Value>, Fault> {
+    let info = called.info(node).await?;
     let ports = |ports: &[Port]| {
         let port = |port: &Port| {
             let dims = port.dims.iter().flatten();
@@ -204,12 +216,8 @@ pub(super) async fn infer(
     params(("model" = String, Path, description = "`SERVICE.MODEL`"), ("version" = String, Path, description = "The service's version that runs now")), responses(
     (status = 200, description = "As of the model", body = Object),
     (status = 404, description = "There is no such model")))]
-pub(super) async fn version(
-    called: Called,
-    node: State<Arc<Node>>,
-    _: Path<(String, String)>,
-) -> Result<Json<Value>, Fault> {
-    model(called, node).await
+pub(super) async fn version(called: Called, State(node): State<Arc<Node>>) -> Result<Json<Value>, Fault> {
+    described(&called, &node).await
 }
 
 /// Whether a version is loaded and runs.

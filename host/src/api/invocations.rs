@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use http::StatusCode;
 use serde::Deserialize;
 use wicket_config::ServiceName;
 use wicket_core::{EventId, Filter, InvocationId, Queue, State as Stand};
@@ -67,6 +68,20 @@ pub(super) async fn read(
     Named(id): Named<InvocationId>,
 ) -> Result<Json<InvocationView>, ApiError> {
     node.receipts().await.receipt(id).await?.map(Json).ok_or_else(|| unknown(id))
+}
+
+/// Cancels one that waits or runs: it becomes a dead letter, and nothing that it has made is kept.
+#[utoipa::path(delete, path = "/system/invocations/{id}", operation_id = "invocations_cancel", tag = "invocations", security(("admin" = [])), params(("id" = String, Path, description = "The invocation")), responses(
+    (status = 204, description = "It is cancelled"),
+    (status = 404, description = "There is none"),
+    (status = 409, description = "It has ended, or it is a synchronous call")))]
+pub(super) async fn cancel(
+    _: Admin,
+    State(node): State<Arc<Node>>,
+    Named(id): Named<InvocationId>,
+) -> Result<StatusCode, ApiError> {
+    node.cancel(id, "by the admin").await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// No such invocation.

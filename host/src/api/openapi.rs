@@ -28,6 +28,7 @@ use super::view::ErrorBody;
         (name = "modules", description = "WebAssembly modules"),
         (name = "models", description = "Models that modules infer with"),
         (name = "inference", description = "The Open Inference Protocol, version 2"),
+        (name = "deepaas", description = "DEEPaaS, version 2: services as models, with a page at /api"),
         (name = "invocations", description = "What ran, and how"),
         (name = "logs", description = "What functions wrote"),
         (name = "buckets", description = "Buckets of this host"),
@@ -105,17 +106,21 @@ mod tests {
     use super::*;
 
     /// Every route that this host promises. A route that is not here, or not in the document, fails.
-    const ROUTES: [&str; 48] = [
+    const ROUTES: [&str; 59] = [
         "delete /system/buckets/{bucket}",
+        "delete /system/invocations/{id}",
         "delete /system/logs/{service}",
         "delete /system/logs/{service}/{id}",
         "delete /system/services/{name}",
+        "delete /v2/models/{model}/train/{id}",
         "get /health",
         "get /openapi.json",
+        "get /swagger.json",
         "get /system/buckets",
         "get /system/buckets/{bucket}",
         "get /system/config",
         "get /system/dead-letters",
+        "get /system/devices",
         "get /system/explain/{id}",
         "get /system/info",
         "get /system/invocations",
@@ -130,10 +135,15 @@ mod tests {
         "get /system/services/{name}/versions",
         "get /system/stats",
         "get /v2",
+        "get /v2/",
         "get /v2/health/live",
         "get /v2/health/ready",
+        "get /v2/models/",
         "get /v2/models/{model}",
+        "get /v2/models/{model}/",
         "get /v2/models/{model}/ready",
+        "get /v2/models/{model}/train/",
+        "get /v2/models/{model}/train/{id}",
         "get /v2/models/{model}/versions/{version}",
         "get /v2/models/{model}/versions/{version}/ready",
         "head /system/models/{sha256}",
@@ -148,6 +158,8 @@ mod tests {
         "post /system/services",
         "post /system/services/{name}/rollback",
         "post /v2/models/{model}/infer",
+        "post /v2/models/{model}/predict/",
+        "post /v2/models/{model}/train/",
         "post /v2/models/{model}/versions/{version}/infer",
         "put /system/buckets",
         "put /system/models/{sha256}",
@@ -169,7 +181,13 @@ mod tests {
                 assert!(operation["responses"]["default"].is_object(), "{method} {path}");
                 let open = matches!(
                     path.as_str(),
-                    "/health" | "/openapi.json" | "/v2" | "/v2/health/live" | "/v2/health/ready"
+                    "/health"
+                        | "/openapi.json"
+                        | "/swagger.json"
+                        | "/v2"
+                        | "/v2/"
+                        | "/v2/health/live"
+                        | "/v2/health/ready"
                 );
                 assert_eq!(operation["security"].is_array(), !open, "{method} {path}");
             }

@@ -22,7 +22,7 @@ use super::data_dir::{DB_FILE, DataDir};
 use super::{batch, inference};
 use crate::auth::Credentials;
 use crate::catalog::{self, Catalog, Executors, TableCell};
-use crate::node::{Announcer, Node, Outside, Placing, Recorder, Running, Slots};
+use crate::node::{Announcer, Cancels, Node, Outside, Placing, Recorder, Running, Slots};
 use crate::{doctor, env};
 
 /// A node that is ready to be started.
@@ -93,6 +93,7 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
         catalog,
         credentials,
         running: Running::default(),
+        cancels: Cancels::default(),
         recorder,
         placing: Placing::default(),
         work,

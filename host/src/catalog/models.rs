@@ -12,7 +12,7 @@ use wicket_core::{ByteStream, chain};
 use wicket_inference::InferenceError;
 use wicket_wasm::FileError;
 
-use super::{ApplyError, Catalog};
+use super::{ApplyError, Catalog, Table};
 
 /// How often a fetch may be sent elsewhere.
 const REDIRECTS: usize = 5;
@@ -56,6 +56,27 @@ impl Catalog {
             ready.await.map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// Lets go of the models that no service names any more, or none as pinned: they would stay loaded for ever.
+    pub(super) async fn let_go(&self, before: &Table) {
+        let now = self.table();
+        let models = |table: &Table| -> Vec<ServiceModel> {
+            table.deployments.values().flat_map(|deployment| deployment.service.models.clone()).collect()
+        };
+        let now = models(&now);
+        for model in models(before) {
+            let stays = now.iter().any(|one| {
+                let same = one.sha256 == model.sha256
+                    && (one.target, one.fallback, one.backend)
+                        == (model.target, model.fallback, model.backend);
+                same && one.pinned >= model.pinned
+            });
+            if !stays {
+                let models = &self.executors.models;
+                models.inference().release(&models.model(&model)).await;
+            }
+        }
     }
 
     async fn bring(&self, model: &ServiceModel) -> Result<(), NoModel> {

@@ -183,6 +183,9 @@ fn next_step(detail: &ErrorDetail) -> Option<String> {
         "unknown_invocation" => {
             "`wicket invocations` lists those that are kept; receipts are forgotten after `queue.keep_receipts`"
         }
+        "ended" => {
+            "`wicket show ID` says how; `wicket invocations --state running` lists what can be cancelled"
+        }
         "not_dead" => "`wicket dead-letters` lists what can be redriven",
         _ => return detail.help.clone(),
     };

@@ -9,6 +9,7 @@ use wicket_core::{InvocationId, State};
 use super::body::{Body, empty, whole};
 use super::transport::{As, Transport, method};
 use super::{Answer, ClientError, Patience, Target};
+use crate::api::devices::DeviceView;
 use crate::api::view::{
     CHANGE_HEADER, ConfigView, DeadLetterView, ExplainObject, ExplainView, InvocationView, JobAccepted,
     NOTE_HEADER, RollbackRequest, RolledBack, ServiceSummary, VERSION_HEADER, VersionView,
@@ -108,6 +109,11 @@ impl Client {
         self.empty(Method::DELETE, &format!("/system/services/{name}"), Patience::QUICK).await.map(drop)
     }
 
+    /// The devices that run models.
+    pub(crate) async fn devices(&self) -> Result<Vec<DeviceView>, ClientError> {
+        self.get("/system/devices").await
+    }
+
     /// The versions of a service.
     pub(crate) async fn versions(&self, name: &ServiceName) -> Result<Vec<VersionView>, ClientError> {
         self.get(&format!("/system/services/{name}/versions")).await
@@ -202,7 +208,7 @@ impl Client {
         loop {
             let left = page.limit.saturating_sub(u32::try_from(all.len()).unwrap_or(u32::MAX));
             let wanted = left.min(PAGE);
-            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            let mut query = form_urlencoded::Serializer::new(String::new());
             query.append_pair("limit", &wanted.to_string());
             if let Some(service) = &page.service {
                 query.append_pair("service", service.as_str());
@@ -242,6 +248,11 @@ impl Client {
         self.empty(Method::POST, &format!("/system/dead-letters/{id}/redrive"), Patience::QUICK)
             .await
             .map(drop)
+    }
+
+    /// Cancels an invocation that waits or runs.
+    pub(crate) async fn cancel(&self, id: InvocationId) -> Result<(), ClientError> {
+        self.empty(Method::DELETE, &format!("/system/invocations/{id}"), Patience::QUICK).await.map(drop)
     }
 
     /// What an object starts.

@@ -1,33 +1,14 @@
 //! `POST /run`: a caller who waits. The same permits, limits, executor and receipt as everything; no queue.
 
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use bytes::BytesMut;
-use futures::StreamExt;
-use tokio::io::AsyncWriteExt;
-use wicket_config::{ByteSize, ProviderId, Service, ServiceName, Span, Variant};
+use wicket_config::{ByteSize, Service, ServiceName, Span, Variant};
 use wicket_core::{
-    AttemptRecord, ByteStream, Data, Deployment, Event, EventId, Failure, Invocation, InvocationId, Limit,
-    Log, ObjectRef, Receipt, Reply, State, Timestamp, Trigger, Usage, chain, executor_of, kinds, moves_on,
+    AttemptRecord, Deployment, Event, EventId, Failure, Invocation, InvocationId, Limit, Log, Receipt, Reply,
+    State, Timestamp, Trigger, Usage, chain, executor_of, moves_on,
 };
 use wicket_store::{Announce, Publish};
 
-use super::{Node, Slot, Tried, created};
+use super::{Node, Posted, Slot, Tried, created};
 use crate::attempt::{Answer, Collected, Scratch};
-
-/// Bodies up to this size travel in the event; larger ones wait in a file.
-const INLINE: usize = 64 << 10;
-
-/// What a caller posted.
-pub(crate) struct Posted {
-    /// Its media type.
-    pub(crate) content_type: Option<String>,
-    /// Its bytes.
-    pub(crate) body: ByteStream,
-}
 
 /// What the caller gets.
 #[derive(Debug)]
@@ -35,25 +16,18 @@ pub(crate) struct RunReply {
     /// Which invocation this was.
     pub(crate) id: InvocationId,
     /// What it answered, or why it failed.
-    pub(crate) result: Result<RunBody, Failure>,
+    pub(crate) result: Result<Made, Failure>,
 }
 
-/// An answer's bytes.
+/// What a call has made.
 #[derive(Debug)]
-pub(crate) enum RunBody {
+pub(crate) struct Made {
     /// What the function said.
-    Said(Reply),
-    /// The file that it made, or a zip of them. The folder stays until the answer is sent.
-    File {
-        /// Its name.
-        name: String,
-        /// Its media type.
-        content_type: Option<String>,
-        /// Where it is.
-        path: PathBuf,
-        /// Keeps it there.
-        scratch: Scratch,
-    },
+    pub(crate) reply: Reply,
+    /// The files that it made.
+    pub(crate) files: Vec<Answer>,
+    /// Keeps them until the answer is sent.
+    pub(crate) scratch: Scratch,
 }
 
 /// Why a call was not made.
@@ -98,33 +72,34 @@ impl RunError {
 impl Node {
     /// Runs a service on a body, of which at least `announced` bytes will come, and waits. The body is not asked for before there is a permit: whoever holds much of it
     /// in memory is one of so many.
-    pub(crate) async fn run(
+    pub(crate) async fn run<E: From<RunError>>(
         &self,
         name: &ServiceName,
         announced: u64,
-        posted: impl Future<Output = Posted> + Send,
-    ) -> Result<RunReply, RunError> {
+        posted: impl Future<Output = Result<Posted, E>> + Send,
+    ) -> Result<RunReply, E> {
         if self.stop.is_cancelled() {
-            return Err(RunError::Stopping);
+            return Err(RunError::Stopping.into());
         }
         let table = self.catalog.table();
         let (Some(deployment), Some(permits)) = (table.deployments.get(name), table.permits.get(name)) else {
-            return Err(RunError::Unknown(name.clone()));
+            return Err(RunError::Unknown(name.clone()).into());
         };
         if announced > deployment.service.limits.body.0 {
-            return Err(self.too_large(deployment));
+            return Err(self.too_large(deployment).into());
         }
         let wait = self.config.http.permit_timeout;
         let permit = tokio::time::timeout(wait.0, permits.clone().acquire_owned()).await;
         let Ok(Ok(_permit)) = permit else {
             let message = none_ended(deployment.service.limits.concurrency, wait);
-            return Err(RunError::Busy(name.clone(), self.refuse(deployment, Limit::Concurrency, message)));
+            let id = self.refuse(deployment, Limit::Concurrency, message);
+            return Err(RunError::Busy(name.clone(), id).into());
         };
         let Some(first) = deployment.service.variants().first().copied() else {
-            return Err(RunError::Unknown(name.clone()));
+            return Err(RunError::Unknown(name.clone()).into());
         };
         let Some(mut slot) = self.slot(first, &deployment.service).await else {
-            return Err(self.full(deployment, first));
+            return Err(self.full(deployment, first).into());
         };
 
         let scratch = Scratch::make(&self.work, "run").map_err(RunError::Scratch)?;
@@ -141,7 +116,7 @@ impl Node {
             trigger: Trigger::Run,
             event: invocation.event.id.clone(),
             source: invocation.event.source.clone(),
-            subject: None,
+            subject: invocation.event.subject.clone(),
             origin: invocation.event.origin.clone(),
             state: State::Running,
             accepted,
@@ -152,13 +127,13 @@ impl Node {
         };
         let size = event.size();
         let Some(mut placed) = self.place(deployment, size, &[]).await else {
-            return Err(RunError::Unknown(name.clone()));
+            return Err(RunError::Unknown(name.clone()).into());
         };
         if placed.variant != first {
             drop(slot);
             slot = match self.slot(placed.variant, &deployment.service).await {
                 Some(slot) => slot,
-                None => return Err(self.full(deployment, placed.variant)),
+                None => return Err(self.full(deployment, placed.variant).into()),
             };
         }
         let mut call = Call {
@@ -198,10 +173,7 @@ impl Node {
         let result = match result {
             Ok((reply, collected)) => {
                 let answers = self.publish(collected, &event, id).await;
-                match answers {
-                    Ok(answers) => answer(&deployment.service.name, reply, answers, scratch).await,
-                    Err(failure) => Err(failure),
-                }
+                answers.map(|files| Made { reply, files, scratch })
             }
             Err(failure) => Err(failure),
         };
@@ -223,7 +195,7 @@ impl Node {
         RunError::Full(executor_of(variant), id)
     }
 
-    fn too_large(&self, deployment: &Deployment) -> RunError {
+    pub(super) fn too_large(&self, deployment: &Deployment) -> RunError {
         let (name, limit) = (deployment.service.name.clone(), deployment.service.limits.body);
         let message = format!("a request body may have {limit}");
         RunError::TooLarge(name, limit, self.refuse(deployment, Limit::Body, message))
@@ -268,54 +240,6 @@ impl Node {
         id
     }
 
-    /// The event of a posted body, and the file it waits in when it is large.
-    async fn receive(
-        &self,
-        deployment: &Arc<Deployment>,
-        scratch: &Scratch,
-        posted: impl Future<Output = Posted> + Send,
-    ) -> Result<(Event, Option<PathBuf>), RunError> {
-        let mut posted = posted.await;
-        let service = &deployment.service;
-        let limit = service.limits.body;
-        let mut event = Event::new(source(&service.name), kinds::POSTED, EventId::random());
-        event.content_type = posted.content_type;
-        let mut head = BytesMut::new();
-        let mut spool: Option<(PathBuf, tokio::fs::File)> = None;
-        let mut size = 0u64;
-        while let Some(piece) = posted.body.next().await {
-            let piece = piece.map_err(RunError::Body)?;
-            size += piece.len() as u64;
-            if size > limit.0 {
-                return Err(self.too_large(deployment));
-            }
-            match &mut spool {
-                None if head.len() + piece.len() <= INLINE => head.extend_from_slice(&piece),
-                None => {
-                    let path = scratch.path().join("posted");
-                    let mut file = tokio::fs::File::create(&path).await.map_err(RunError::Scratch)?;
-                    file.write_all(&head).await.map_err(RunError::Scratch)?;
-                    file.write_all(&piece).await.map_err(RunError::Scratch)?;
-                    spool = Some((path, file));
-                }
-                Some((_, file)) => file.write_all(&piece).await.map_err(RunError::Scratch)?,
-            }
-        }
-        let Some((path, mut file)) = spool else {
-            event.data = if head.is_empty() { Data::None } else { Data::Inline(head.freeze()) };
-            return Ok((event, None));
-        };
-        file.flush().await.map_err(RunError::Scratch)?;
-        event.data = Data::Object(ObjectRef {
-            provider: ProviderId(ObjectRef::POSTED.to_owned()),
-            bucket: "posted".parse().expect("a bucket name"),
-            key: "body".parse().expect("a key"),
-            size: Some(size),
-            etag: None,
-        });
-        Ok((event, Some(path)))
-    }
-
     /// Makes outputs of a synchronous call visible, each with the event that it is.
     async fn publish(
         &self,
@@ -346,45 +270,6 @@ impl Node {
     }
 }
 
-/// OSCAR's rule: the file that a function makes is the answer, whatever it said beside it; of several, a zip.
-async fn answer(
-    service: &ServiceName,
-    reply: Reply,
-    mut answers: Vec<Answer>,
-    scratch: Scratch,
-) -> Result<RunBody, Failure> {
-    match answers.len() {
-        0 => Ok(RunBody::Said(reply)),
-        1 => {
-            let Answer { name, content_type, file: path } = answers.remove(0);
-            Ok(RunBody::File { name: name.as_str().to_owned(), content_type, path, scratch })
-        }
-        _ => {
-            let path = scratch.path().join("answer.zip");
-            let file = path.clone();
-            let zipped = tokio::task::spawn_blocking(move || archive(&file, &answers));
-            let zipped =
-                zipped.await.map_err(|error| chain(&error)).and_then(|done| done.map_err(|e| chain(&e)));
-            zipped.map_err(|why| Failure::Host { message: format!("cannot zip the outputs: {why}") })?;
-            let content_type = Some("application/zip".to_owned());
-            Ok(RunBody::File { name: format!("{service}.zip"), content_type, path, scratch })
-        }
-    }
-}
-
-/// Puts files into an archive as they are: most outputs are pictures and films, which no packing makes smaller.
-fn archive(path: &Path, answers: &[Answer]) -> Result<(), rawzip::Error> {
-    let mut archive = rawzip::ZipArchiveWriter::new(BufWriter::new(File::create(path)?));
-    for answer in answers {
-        let (mut entry, config) = archive.new_file(answer.name.as_str()).start()?;
-        let mut into = config.wrap(&mut entry);
-        std::io::copy(&mut File::open(&answer.file)?, &mut into)?;
-        let (_, descriptor) = into.finish()?;
-        entry.finish(descriptor)?;
-    }
-    Ok(archive.finish()?.flush()?)
-}
-
 impl Node {
     /// A synchronous call's failure, as its receipt tells it. What the host cuts off at the end of its drain looks like a
     /// client that leaves, to who only sees that nobody waits any more.
@@ -403,7 +288,7 @@ fn none_ended(n_attempts: u32, wait: Span) -> String {
 }
 
 /// Where the event of a call happens.
-fn source(service: &ServiceName) -> String {
+pub(super) fn source(service: &ServiceName) -> String {
     format!("/run/{service}")
 }
 

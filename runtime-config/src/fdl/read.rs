@@ -1,6 +1,7 @@
 //! From the tree to a [`Definition`], noting everything that is wrong on the way.
 
 mod container;
+mod deepaas;
 mod fields;
 mod models;
 mod table;
@@ -159,6 +160,7 @@ fn definition(
     let limits = fields::limits(reader, &mut table);
     let (container, batch, script) = container::read(reader, &mut table, &limits);
     let (models, model_files) = models::read(reader, &mut table, wasm.is_some());
+    let deepaas = deepaas::read(reader, &mut table);
     let has = container::Has { wasm: wasm.is_some(), container: container.is_some(), batch: batch.is_some() };
     let execution = container::execution(reader, &mut table, has);
     let unavailable = container::unavailable(reader, &mut table);
@@ -191,6 +193,7 @@ fn definition(
         container,
         batch,
         models,
+        deepaas,
         execution,
         unavailable,
         limits,

@@ -69,6 +69,7 @@ pub fn wire(service: &Service) -> Value {
             "user": batch.user.to_string(),
         })),
         "models": service.models,
+        "deepaas": service.deepaas,
         "execution": match service.execution {
             Execution::Wasm => "wasm",
             Execution::Container => "container",

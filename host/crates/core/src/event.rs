@@ -16,6 +16,12 @@ pub mod kinds {
     pub const JOINED: &str = "dev.wicketgate.joined";
     /// A body posted to `/run` or `/job` that is no event of its own.
     pub const POSTED: &str = "dev.wicketgate.posted";
+    /// A client of DEEPaaS asks for a prediction. The extension [`ARGUMENTS`] has what else it says, as a JSON object.
+    pub const PREDICT: &str = "dev.wicketgate.predict";
+    /// A client of DEEPaaS asks for a training; the same.
+    pub const TRAIN: &str = "dev.wicketgate.train";
+    /// The extension of those two.
+    pub const ARGUMENTS: &str = "arguments";
 }
 
 /// Something that happened.

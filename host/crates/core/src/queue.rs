@@ -114,6 +114,9 @@ pub enum QueueError {
     /// Only a dead letter can be redriven.
     #[error("invocation {0} is not a dead letter, it {how}", how = .1.words())]
     NotDead(InvocationId, State),
+    /// What has ended is not cancelled.
+    #[error("invocation {0} has ended")]
+    Ended(InvocationId),
     /// The disk is full: nothing was accepted.
     #[error("no space left for the queue")]
     Full(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -171,6 +174,10 @@ pub trait Queue: std::fmt::Debug + Send + Sync {
 
     /// Queues a dead letter again, with a full set of attempts; its history stays in the receipt.
     async fn redrive(&self, id: InvocationId) -> Result<(), QueueError>;
+
+    /// Ends an invocation that waits or runs: it is a dead letter, [`Failure::Cancelled`](crate::Failure::Cancelled) with
+    /// this reason, and who runs it has lost the lease.
+    async fn cancel(&self, id: InvocationId, reason: &str) -> Result<(), QueueError>;
 
     /// Stores receipts and logs of synchronous calls, which never were in the queue.
     async fn record(&self, calls: Vec<(Receipt, Log)>) -> Result<(), QueueError>;

@@ -10,7 +10,7 @@ pub(crate) fn encode(event: &Event) -> Result<Vec<u8>, ciborium::ser::Error<std:
 }
 
 /// The record of an attempt that never began.
-pub(crate) fn abandoned(now: Timestamp, reason: &str) -> AttemptRecord {
+fn not_begun(now: Timestamp, failure: Failure) -> AttemptRecord {
     AttemptRecord {
         number: 0,
         version: 0,
@@ -19,7 +19,17 @@ pub(crate) fn abandoned(now: Timestamp, reason: &str) -> AttemptRecord {
         queue_us: 0,
         usage: Usage::default(),
         status: None,
-        failure: Some(Failure::Host { message: reason.to_owned() }),
+        failure: Some(failure),
         placement: None,
     }
+}
+
+/// The record of one whose service is gone, or whose event cannot be read.
+pub(crate) fn abandoned(now: Timestamp, reason: &str) -> AttemptRecord {
+    not_begun(now, Failure::Host { message: reason.to_owned() })
+}
+
+/// The record of one that somebody has cancelled.
+pub(crate) fn cancelled(now: Timestamp, reason: &str) -> AttemptRecord {
+    not_begun(now, Failure::Cancelled { message: reason.to_owned() })
 }

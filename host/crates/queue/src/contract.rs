@@ -60,6 +60,7 @@ macro_rules! contract {
             a_retry_waits_until_it_is_due_and_leaves_its_record
             a_dead_letter_is_kept_and_redriven_with_its_history
             only_a_dead_letter_is_redriven
+            what_waits_or_runs_is_cancelled_and_what_ended_is_not
             an_abandoned_service_leaves_dead_letters_of_all_that_waited
             a_join_by_count_starts_one_invocation_on_all_parts
             a_part_counts_once

@@ -13,6 +13,7 @@ use wicket_core::{
     Retention, Settled, StagedObject, Timestamp, Waiting,
 };
 
+use crate::alike::cancelled;
 use crate::bell::{Bells, Ring};
 use state::{End, State};
 
@@ -151,6 +152,13 @@ impl Queue for MemoryQueue {
             entry.wait(now);
             rung.push((entry.receipt.service.clone(), Ring::Now));
             Ok(())
+        })
+    }
+
+    async fn cancel(&self, id: InvocationId, reason: &str) -> Result<(), QueueError> {
+        self.with(|state, now, _| {
+            let entry = state.entry(id).ok_or(QueueError::Unknown(id))?;
+            if entry.bury(cancelled(now, reason), now) { Ok(()) } else { Err(QueueError::Ended(id)) }
         })
     }
 

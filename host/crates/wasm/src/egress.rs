@@ -3,6 +3,7 @@
 
 mod address;
 mod connect;
+mod get;
 mod names;
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -16,6 +17,8 @@ use wasmtime_wasi_http::{
 use wicket_core::{Deployment, Limit, LogSink, LogStream, Redactor};
 
 use crate::meter::Meter;
+
+pub use get::{Got, NotGot, get};
 
 /// Decides and sends the outgoing requests of one guest.
 pub(crate) struct Egress {

@@ -25,6 +25,7 @@ mod trap;
 
 pub use compile::child::compile_child;
 pub use config::{Compiler, WasmConfig};
+pub use egress::{Got, NotGot, get};
 pub use engine::PoolInfo;
 pub use error::{ModuleError, WasmError};
 pub use executor::{WasmExecutor, WasmStats};

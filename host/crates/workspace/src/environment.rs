@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use wicket_core::{Data, Event};
+use serde_json::Value;
+use wicket_core::{Data, Event, kinds};
 
 use crate::Workspace;
 
 /// An event that is larger comes as a file only.
 const LARGEST_VARIABLE: usize = 64 << 10;
-/// Bytes of all variables that are made of the query of one event: a program cannot be started with any number of them.
+/// Bytes of all variables that are made of the query, or the arguments, of one event: a program cannot be started with any number of them.
 const LARGEST_QUERY: usize = 64 << 10;
 
 /// Where the command sees the folders.
@@ -50,7 +51,7 @@ impl Workspace {
         {
             set("EVENT", text.to_owned());
         }
-        for (name, value) in query(bytes) {
+        for (name, value) in query(bytes).into_iter().chain(arguments(event)) {
             set(&format!("CONT_VAR_{name}"), value);
         }
         all
@@ -67,6 +68,24 @@ fn query(event: &[u8]) -> BTreeMap<String, String> {
         query_string_parameters: Option<BTreeMap<String, String>>,
     }
     let Ok(request) = serde_json::from_slice::<Request>(event) else { return BTreeMap::new() };
+    variables(request.query_string_parameters.unwrap_or_default())
+}
+
+/// What a client of DEEPaaS said beside its file. Null is not said.
+fn arguments(event: &Event) -> BTreeMap<String, String> {
+    let text = match event.kind.as_str() {
+        kinds::PREDICT | kinds::TRAIN => event.extensions.get(kinds::ARGUMENTS),
+        _ => None,
+    };
+    let Some(Ok(all)) = text.map(|text| serde_json::from_str::<BTreeMap<String, Value>>(text)) else {
+        return BTreeMap::new();
+    };
+    let said = all.into_iter().filter(|(_, value)| !value.is_null());
+    variables(said.map(|(name, value)| (name, wicket_config::deepaas::shown(&value))))
+}
+
+/// Those that variables can be made of.
+fn variables(all: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
     let word = |name: &str| {
         !name.is_empty()
             && name.len() <= 128
@@ -79,13 +98,27 @@ fn query(event: &[u8]) -> BTreeMap<String, String> {
         room = room.saturating_sub(size);
         room > 0
     };
-    let all = request.query_string_parameters.unwrap_or_default();
     all.into_iter().filter(fits).take_while(has_room).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::query;
+    use wicket_core::{Event, EventId, kinds};
+
+    use super::{arguments, query};
+
+    #[test]
+    fn what_a_client_of_deepaas_says_becomes_variables() {
+        let mut event = Event::new("/v2/models/a", kinds::PREDICT, EventId::random());
+        let text = r#"{"least":0.5,"mode":"fast","boxes":true,"none":null,"nul":"a\u0000b"}"#;
+        event.extensions.insert(kinds::ARGUMENTS.to_owned(), text.to_owned());
+        let found: Vec<_> = arguments(&event).into_iter().collect();
+        let told = [("boxes", "true"), ("least", "0.5"), ("mode", "fast")];
+        assert_eq!(found, told.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        // Anybody may send an event with such an extension.
+        event.kind = kinds::POSTED.to_owned();
+        assert!(arguments(&event).is_empty());
+    }
 
     #[test]
     fn the_query_of_a_gateway_request_becomes_variables() {

@@ -12,7 +12,8 @@ use bytes::BytesMut;
 use futures::{StreamExt as _, stream};
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
-use wicket_core::{Attempt, ByteStream, Data, Failure, ObjectError, ObjectRef, OutputName, kinds};
+use wicket_config::ObjectKey;
+use wicket_core::{Attempt, ByteStream, Data, Event, Failure, ObjectError, ObjectRef, OutputName, kinds};
 
 use crate::{Account, blocking, host};
 
@@ -72,12 +73,22 @@ pub(crate) async fn download(
         names.push(name);
     }
     let event = &attempt.invocation.event;
-    if let (kinds::POSTED, Data::Inline(bytes)) = (event.kind.as_str(), &event.data) {
+    if let (kinds::POSTED | kinds::PREDICT | kinds::TRAIN, Data::Inline(bytes)) =
+        (event.kind.as_str(), &event.data)
+    {
         account.read(bytes.len() as u64);
-        tokio::fs::write(dir.join(POSTED), bytes).await.map_err(host("write an input file"))?;
-        names.push(POSTED.to_owned());
+        let name = posted_name(event);
+        tokio::fs::write(dir.join(&name), bytes).await.map_err(host("write an input file"))?;
+        names.push(name);
     }
     Ok(names)
+}
+
+/// What a posted file is called: as the sender called it, where he said.
+fn posted_name(event: &Event) -> String {
+    let subject = event.subject.as_deref().filter(|_| event.kind != kinds::POSTED);
+    let key = subject.and_then(|name| name.parse::<ObjectKey>().ok());
+    key.map_or_else(|| POSTED.to_owned(), |key| shorten(key.file_name()))
 }
 
 /// A file that goes on after these bytes.

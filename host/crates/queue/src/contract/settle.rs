@@ -98,6 +98,39 @@ pub async fn only_a_dead_letter_is_redriven(subject: &impl Subject) {
     assert!(matches!(error, QueueError::NotDead(_, State::Failed)), "{error:?}");
 }
 
+/// Nobody gets it any more, its holder has lost it, and it can be redriven as any dead letter.
+pub async fn what_waits_or_runs_is_cancelled_and_what_ended_is_not(subject: &impl Subject) {
+    let queue = subject.queue();
+    push(queue, vec![run("a", "1")]).await;
+    let held = lease(queue, "a", LONG).await;
+    let running = held.invocation.id;
+    push(queue, vec![run("a", "2")]).await;
+    let filter = Filter { state: Some(State::Queued), ..Filter::default() };
+    let waiting = queue.list(&filter).await.expect("a list")[0].id;
+    for id in [running, waiting] {
+        queue.cancel(id, "by the admin").await.expect("cancelled");
+        let receipt = queue.receipt(id).await.expect("an answer").expect("a receipt");
+        let failure = receipt.attempts.last().and_then(|attempt| attempt.failure.clone());
+        assert_eq!(receipt.state, State::Failed);
+        assert_eq!(failure, Some(Failure::Cancelled { message: "by the admin".to_owned() }));
+        assert_eq!(receipt.attempts.last().map(|attempt| attempt.number), Some(1));
+        let twice = queue.cancel(id, "again").await.expect_err("it has ended");
+        assert!(matches!(twice, QueueError::Ended(of) if of == id), "{twice:?}");
+    }
+    assert!(lease_now(queue, "a", LONG).await.is_none());
+    let late = queue.complete(held, settled(1), vec![output("x")], vec![run("b", "1")]).await;
+    assert!(matches!(late, Err(QueueError::Fenced(_))), "{late:?}");
+    assert!(subject.published().await.is_empty());
+    let depth = queue.depth(&service("a")).await.expect("a depth");
+    assert_eq!((depth.queued, depth.running, depth.dead), (0, 0, 2));
+    queue.redrive(running).await.expect("queued again");
+    let held = lease(queue, "a", LONG).await;
+    assert_eq!((held.invocation.id, held.attempt, held.number), (running, 1, 2));
+    let nobody = InvocationId::random();
+    let error = queue.cancel(nobody, "").await.expect_err("nobody");
+    assert!(matches!(error, QueueError::Unknown(of) if of == nobody), "{error:?}");
+}
+
 /// Queued, running, or waiting in a join.
 pub async fn an_abandoned_service_leaves_dead_letters_of_all_that_waited(subject: &impl Subject) {
     let queue = subject.queue();

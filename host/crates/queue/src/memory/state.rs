@@ -71,6 +71,20 @@ impl Entry {
         self.receipt.finished = Some(now);
     }
 
+    /// Makes a dead letter of it, if it waits or runs; who runs it loses the lease.
+    pub(super) fn bury(&mut self, record: AttemptRecord, now: Timestamp) -> bool {
+        match self.receipt.state {
+            Stand::Queued => self.attempt += 1,
+            Stand::Running => self.fence += 1,
+            Stand::Succeeded | Stand::Failed => return false,
+        }
+        let number = self.base + self.attempt;
+        self.receipt.attempts.push(AttemptRecord { number, ..record });
+        self.finish(Stand::Failed, now);
+        self.dead = true;
+        true
+    }
+
     /// Since when, or from when on, it may be leased.
     fn due(&self) -> Option<Timestamp> {
         match self.receipt.state {
@@ -321,19 +335,7 @@ impl State {
     }
 
     pub(super) fn abandon(&mut self, service: &ServiceName, reason: &str, now: Timestamp) -> u64 {
-        let mut gone = 0;
-        for entry in self.entries.values_mut().filter(|entry| entry.receipt.service == *service) {
-            match entry.receipt.state {
-                Stand::Queued => entry.attempt += 1,
-                Stand::Running => entry.fence += 1,
-                Stand::Succeeded | Stand::Failed => continue,
-            }
-            let number = entry.base + entry.attempt;
-            entry.receipt.attempts.push(AttemptRecord { number, ..abandoned(now, reason) });
-            entry.finish(Stand::Failed, now);
-            entry.dead = true;
-            gone += 1;
-        }
-        gone
+        let of_service = self.entries.values_mut().filter(|entry| entry.receipt.service == *service);
+        of_service.map(|entry| u64::from(entry.bury(abandoned(now, reason), now))).sum()
     }
 }

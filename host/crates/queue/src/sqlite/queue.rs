@@ -17,7 +17,7 @@ use super::push::Rung;
 use super::settle::{End, Held, StoredAttempt, StoredCall};
 use super::stored::{Stored, decode, json};
 use super::{SqliteQueue, fault, join, lease, packed, prune, push, read, settle};
-use crate::alike::abandoned;
+use crate::alike::{abandoned, cancelled};
 use crate::bell::{Bells, Ring};
 
 /// Invocations of one step when a service is abandoned.
@@ -206,6 +206,12 @@ impl Queue for SqliteQueue {
             Ok(())
         })
         .await
+    }
+
+    async fn cancel(&self, id: InvocationId, reason: &str) -> Result<(), QueueError> {
+        let record = json(&cancelled(Timestamp::now(), reason)).map_err(fault)?;
+        let ended = self.write(move |tx| settle::cancel(tx, id, &record, Timestamp::now()));
+        ended.await.inspect(|()| self.handed.end(id))
     }
 
     async fn record(&self, calls: Vec<(Receipt, Log)>) -> Result<(), QueueError> {

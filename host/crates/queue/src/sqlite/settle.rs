@@ -137,7 +137,13 @@ pub(super) fn redrive(conn: &Connection, id: InvocationId, now: Timestamp) -> Re
     }))
 }
 
-/// Buries up to `most` of what waits or runs for a service. Who runs it loses the lease.
+/// Makes a dead letter of what waits (0) or runs (1). What waits gets a record of its own, with the next number; for what
+/// runs it stands for the attempt, and who runs it loses the lease.
+const BURY: &str = "UPDATE invocations SET state = 3, due = NULL, finished = ?2, waiting = NULL,
+        fence = fence + (state = 1), attempt = attempt + (state = 0),
+        attempts = json_insert(attempts, '$[#]', json_set(?1, '$.number', base + attempt + (state = 0)))";
+
+/// Buries up to `most` of what waits or runs for a service.
 pub(super) fn abandon(
     conn: &Connection,
     service: &ServiceName,
@@ -145,21 +151,31 @@ pub(super) fn abandon(
     now: Timestamp,
     most: u32,
 ) -> Result<u64, StoreError> {
-    let buried = |text: &str| -> Result<usize, StoreError> {
-        Ok(conn.prepare_cached(text)?.execute((service.as_str(), record, now.0, most))?)
-    };
-    // What waits gets a record of its own, with the next number; for what runs it stands for the attempt.
-    let waiting = buried(
-        "UPDATE invocations SET state = 3, due = NULL, finished = ?3, waiting = NULL, attempt = attempt + 1,
-             attempts = json_insert(attempts, '$[#]', json_set(?2, '$.number', base + attempt + 1))
-         WHERE seq IN (SELECT seq FROM invocations WHERE service = ?1 AND state = 0 LIMIT ?4)",
-    )?;
-    let running = buried(
-        "UPDATE invocations SET state = 3, due = NULL, finished = ?3, waiting = NULL, fence = fence + 1,
-             attempts = json_insert(attempts, '$[#]', json_set(?2, '$.number', base + attempt))
-         WHERE seq IN (SELECT seq FROM invocations WHERE service = ?1 AND state = 1 LIMIT ?4)",
-    )?;
-    Ok((waiting + running) as u64)
+    let mut buried = 0;
+    // One state at a time: each has an index.
+    for state in [state::QUEUED, state::RUNNING] {
+        let some = "SELECT seq FROM invocations WHERE service = ?3 AND state = ";
+        let text = format!("{BURY} WHERE seq IN ({some} {state} LIMIT ?4)");
+        buried += conn.prepare_cached(&text)?.execute((record, now.0, service.as_str(), most))? as u64;
+    }
+    Ok(buried)
+}
+
+/// Buries one that waits or runs.
+pub(super) fn cancel(
+    conn: &Connection,
+    id: InvocationId,
+    record: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let text = format!("{BURY} WHERE id = ?3 AND state IN (0, 1)");
+    if conn.prepare_cached(&text)?.execute((record, now.0, Id(id)))? == 1 {
+        return Ok(());
+    }
+    Err(StoreError::refused(match read::one(conn, id)? {
+        Some(_) => QueueError::Ended(id),
+        None => QueueError::Unknown(id),
+    }))
 }
 
 /// A synchronous call ready to be stored.

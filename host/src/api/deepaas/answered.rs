@@ -1,0 +1,176 @@
+//! What a service has made of a call, in the media type that its caller wants.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use serde_json::{Map, Value, json};
+use wicket_config::{Deepaas, MediaType, ServiceName};
+
+use super::super::answer::Answer;
+use super::super::error::ApiError;
+use super::super::params;
+use crate::attempt::Answer as Output;
+use crate::node::Made;
+
+/// What is always to be had: all files that the service has made.
+const ZIP: &str = "application/zip";
+/// Largest JSON that is put into an answer.
+const LARGEST_JSON: u64 = 8 << 20;
+
+/// The media type in which a caller wants his answer.
+pub(super) fn wanted(deepaas: &Deepaas, headers: &HeaderMap) -> Result<String, ApiError> {
+    let known: Vec<&str> = deepaas.accept.iter().map(MediaType::as_str).collect();
+    let accept: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let mut ranges: Vec<(f32, String)> =
+        accept.iter().flat_map(|value| value.split(',')).filter_map(range).collect();
+    // Sorting keeps the order of what is wanted as much.
+    ranges.sort_by(|a, b| b.0.total_cmp(&a.0));
+    if ranges.is_empty() && accept.is_empty() {
+        ranges.push((1.0, "*/*".to_owned()));
+    }
+    let all = known.iter().copied().chain([ZIP]);
+    let fits = |range: &str| all.clone().find(|one| matches(range, one));
+    let found = ranges.iter().find_map(|(_, range)| fits(range));
+    found.map(str::to_owned).ok_or_else(|| not_acceptable(format!("it answers in {}", known.join(", "))))
+}
+
+/// A range, and how much it is wanted; none when it is not.
+fn range(text: &str) -> Option<(f32, String)> {
+    let mut parts = text.split(';').map(str::trim);
+    let name = parts.next().filter(|name| !name.is_empty())?.to_ascii_lowercase();
+    let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    let weight: f32 = weight.map_or(Some(1.0), |weight| weight.parse().ok())?;
+    (weight > 0.0).then_some((weight, name))
+}
+
+fn matches(range: &str, media_type: &str) -> bool {
+    let kind = range.strip_suffix("/*");
+    range == "*/*"
+        || range == media_type
+        || kind.is_some_and(|kind| media_type.split('/').next() == Some(kind))
+}
+
+fn not_acceptable(message: String) -> ApiError {
+    ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", message)
+        .help("the header `accept` says in which media type; application/zip has all files that it makes")
+}
+
+/// Without parameters.
+fn essence(content_type: Option<&str>) -> Option<String> {
+    Some(content_type?.split(';').next()?.trim().to_ascii_lowercase())
+}
+
+/// The answer in this media type.
+pub(super) async fn answer(service: &ServiceName, wanted: &str, made: Made) -> Result<Response, ApiError> {
+    match wanted {
+        MediaType::JSON => {
+            Ok(Json(json!({"status": "OK", "predictions": predictions(made).await?})).into_response())
+        }
+        ZIP if !made.files.is_empty() => {
+            Ok(Answer::zip(service, made.files, made.scratch).await?.into_response())
+        }
+        wanted => one(wanted, made).await,
+    }
+}
+
+/// The JSON that was made; where there are several files of it, each by its name.
+async fn predictions(made: Made) -> Result<Value, ApiError> {
+    let is_json = |file: &&Output| essence(file.content_type.as_deref()).as_deref() == Some(MediaType::JSON);
+    let mut found = Map::new();
+    for file in made.files.iter().filter(is_json) {
+        found.insert(file.name.as_str().to_owned(), parsed(file).await?);
+    }
+    if found.len() == 1 {
+        return Ok(found.into_iter().map(|(_, value)| value).next().unwrap_or_default());
+    }
+    if !found.is_empty() {
+        return Ok(Value::Object(found));
+    }
+    let said = made.reply.body;
+    if let Ok(value) = serde_json::from_slice(&said) {
+        return Ok(value);
+    }
+    match std::str::from_utf8(&said) {
+        Ok(text) if !text.is_empty() || made.files.is_empty() => Ok(Value::from(text)),
+        _ => Err(otherwise(&made.files)),
+    }
+}
+
+async fn parsed(file: &Output) -> Result<Value, ApiError> {
+    let failed = |error: std::io::Error| ApiError::internal("read the function's output", &error);
+    let name = params::shown(file.name.as_str());
+    if tokio::fs::metadata(&file.file).await.map_err(failed)?.len() > LARGEST_JSON {
+        return Err(not_acceptable(format!("its `{name}` is larger than {LARGEST_JSON} bytes")));
+    }
+    let text = tokio::fs::read(&file.file).await.map_err(failed)?;
+    serde_json::from_slice(&text).map_err(|error| {
+        let message = format!("its `{name}` is not the JSON that its name says: {error}");
+        ApiError::new(StatusCode::BAD_GATEWAY, "function_failed", message)
+    })
+}
+
+/// The one file of this media type, or what was said.
+async fn one(wanted: &str, made: Made) -> Result<Response, ApiError> {
+    let Made { reply, files, scratch } = made;
+    if files.is_empty() {
+        let said = essence(reply.content_type.as_deref());
+        if said.is_some_and(|said| said != wanted) {
+            return Err(otherwise(&files));
+        }
+        let content_type = Some(wanted.to_owned());
+        return Ok(Answer::said(wicket_core::Reply { content_type, ..reply }).into_response());
+    }
+    let fits = |file: &Output| essence(file.content_type.as_deref()).as_deref() == Some(wanted);
+    let (mut fitting, others): (Vec<Output>, Vec<Output>) = files.into_iter().partition(fits);
+    match (fitting.pop(), fitting.is_empty()) {
+        (Some(file), true) => Ok(Answer::file(file, scratch).await?.into_response()),
+        (Some(_), false) => Err(not_acceptable(format!(
+            "it made {} files of {wanted}, and an answer is one",
+            fitting.len() + 1
+        ))),
+        (None, _) => Err(otherwise(&others)),
+    }
+}
+
+/// It made something, and not that.
+fn otherwise(files: &[Output]) -> ApiError {
+    let shown = |file: &Output| {
+        let content_type = file.content_type.as_deref().unwrap_or("of no known type");
+        format!("{} ({content_type})", params::shown(file.name.as_str()))
+    };
+    let made: Vec<String> = files.iter().take(5).map(shown).collect();
+    let made = if made.is_empty() { "something else".to_owned() } else { made.join(", ") };
+    not_acceptable(format!("it ran, and made {made}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_caller_chooses_among_what_there_is() {
+        let deepaas = Deepaas {
+            accept: ["application/json", "image/jpeg"].map(|text| text.parse().unwrap()).into(),
+            ..Deepaas::default()
+        };
+        let chosen = |accept: &[&str]| {
+            let headers = accept.iter().map(|value| (header::ACCEPT, value.parse().unwrap())).collect();
+            wanted(&deepaas, &headers).map_err(|error| error.status())
+        };
+        for (accept, wanted) in [
+            (&[][..], "application/json"),
+            (&["*/*"], "application/json"),
+            (&["image/*"], "image/jpeg"),
+            (&["text/html, image/jpeg;q=0.5, */*;q=0.1"], "image/jpeg"),
+            (&["application/json;q=0.2", "Image/JPEG"], "image/jpeg"),
+            (&["application/zip"], "application/zip"),
+            (&["application/*"], "application/json"),
+        ] {
+            assert_eq!(chosen(accept).as_deref(), Ok(wanted), "{accept:?}");
+        }
+        for refused in [&["text/html"][..], &["image/jpeg;q=0"], &["image/png"], &["nonsense"], &[";q=1"]] {
+            assert_eq!(chosen(refused), Err(StatusCode::NOT_ACCEPTABLE), "{refused:?}");
+        }
+    }
+}
