@@ -81,6 +81,7 @@ fn documented() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(models::list))
         .routes(routes!(models::upload, models::has))
         .routes(routes!(devices::list))
+        .routes(routes!(host::fetches))
         .routes(routes!(inference::live))
         .routes(routes!(inference::ready))
         .routes(routes!(inference::server))

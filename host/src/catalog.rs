@@ -16,7 +16,7 @@ use wicket_batch::{BatchError, BatchExecutor};
 use wicket_buckets::{BucketError, LocalBuckets};
 use wicket_config::{ByteSize, ImageName, ModelName, ModuleDigest, Service, ServiceName, Variant};
 use wicket_container::{DockerExecutor, EngineError};
-use wicket_core::{Cycle, Deployment, Router, Secret, Timestamp, chain, find_cycle};
+use wicket_core::{Cycle, Deployment, Fetches, Router, Secret, Timestamp, chain, find_cycle};
 use wicket_store::{Store, StoreError};
 use wicket_wasm::{FileError, Models, ModuleError, Shape, WasmExecutor};
 
@@ -60,6 +60,8 @@ pub(crate) struct Executors {
     pub(crate) batch: Option<Arc<BatchExecutor>>,
     /// What modules infer with.
     pub(crate) models: Models,
+    /// What is on its way here.
+    pub(crate) fetches: Fetches,
     /// Largest model that is fetched.
     pub(crate) max_model: ByteSize,
 }

@@ -24,8 +24,8 @@ use wicket_buckets::LocalBuckets;
 use wicket_config::{HostConfig, ServiceName, Variant};
 use wicket_container::{DockerExecutor, EngineError};
 use wicket_core::{
-    Delivery, Deployment, Event, Executor, Invocation, InvocationId, LogSink, ObjectRef, Objects, Pushed,
-    Queue, QueueError, State, may_name,
+    Delivery, Deployment, Event, Executor, Fetches, Invocation, InvocationId, LogSink, ObjectRef, Objects,
+    Pushed, Queue, QueueError, State, may_name,
 };
 use wicket_queue::SqliteQueue;
 use wicket_store::Store;
@@ -72,6 +72,8 @@ pub(crate) struct Node {
     pub(crate) catalog: Arc<Catalog>,
     /// Who may do what.
     pub(crate) credentials: Credentials,
+    /// What is on its way here.
+    pub(crate) fetches: Fetches,
     /// Attempts that run now.
     pub(crate) running: Running,
     /// What stops those of them that come from the queue.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, header};
-use wicket_core::{Depth, Queue};
+use wicket_core::{Depth, Fetch, Queue};
 
 use super::access::Admin;
 use super::error::ApiError;
@@ -96,4 +96,11 @@ pub(super) async fn stats(_: Admin, State(node): State<Arc<Node>>) -> Result<Jso
         loaded_bytes: wasm.loaded_bytes,
         receipts_dropped: node.recorder.dropped(),
     }))
+}
+
+/// What is on its way here from elsewhere, for services that are being applied: images and models.
+#[utoipa::path(get, path = "/system/fetches", operation_id = "host_fetches", tag = "host", security(("admin" = [])), responses(
+    (status = 200, description = "For each `what`, the bytes that are `here`, and of the `whole` where that is known", body = Vec<Object>)))]
+pub(super) async fn fetches(_: Admin, State(node): State<Arc<Node>>) -> Json<Vec<Fetch>> {
+    Json(node.fetches.now())
 }

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     /// Every route that this host promises. A route that is not here, or not in the document, fails.
-    const ROUTES: [&str; 59] = [
+    const ROUTES: [&str; 60] = [
         "delete /system/buckets/{bucket}",
         "delete /system/invocations/{id}",
         "delete /system/logs/{service}",
@@ -122,6 +122,7 @@ mod tests {
         "get /system/dead-letters",
         "get /system/devices",
         "get /system/explain/{id}",
+        "get /system/fetches",
         "get /system/info",
         "get /system/invocations",
         "get /system/invocations/{id}",

@@ -12,7 +12,7 @@ use wicket_batch::BatchExecutor;
 use wicket_buckets::{Keys, LocalBuckets};
 use wicket_config::{DockerSection, HostConfig, WasmSection};
 use wicket_container::{DockerConfig, DockerExecutor};
-use wicket_core::Secret;
+use wicket_core::{Fetches, Secret};
 use wicket_inference::Inference;
 use wicket_queue::SqliteQueue;
 use wicket_store::Store;
@@ -66,13 +66,15 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
     let models = Models::open(inference, &data_dir.file("models")).context("the models")?;
     let wasm = WasmExecutor::on(engine, wasm_config(&config.wasm, &data_dir)?, Some(models.clone()))
         .context("the wasm executor")?;
-    let docker = DockerExecutor::new(docker_config(&config.docker, &data_dir)?);
+    let fetches = Fetches::default();
+    let docker = DockerExecutor::new(docker_config(&config.docker, &data_dir)?, fetches.clone());
     let batch = batch::config(&config.batch, &data_dir.node_id()?)?.map(BatchExecutor::new);
     let executors = Executors {
         wasm: wasm.clone(),
         docker: docker.clone(),
         batch: batch.clone(),
         models: models.clone(),
+        fetches: fetches.clone(),
         max_model: config.inference.max_model,
     };
     let catalog =
@@ -93,6 +95,7 @@ pub(super) async fn node(config: HostConfig, data: &Path) -> anyhow::Result<Open
         catalog,
         credentials,
         running: Running::default(),
+        fetches,
         cancels: Cancels::default(),
         recorder,
         placing: Placing::default(),

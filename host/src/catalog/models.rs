@@ -91,7 +91,9 @@ impl Catalog {
             true => fetch(from).await.map_err(failed)?,
             false => self.object(from).await.map_err(failed)?,
         };
-        files.store(digest, body, self.executors.max_model).await?;
+        let fetching = self.executors.fetches.begin(format!("model {from}"));
+        let counted = body.inspect_ok(move |piece| fetching.add(piece.len() as u64)).boxed();
+        files.store(digest, counted, self.executors.max_model).await?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use wicket_config::{Problem, Problems};
+use wicket_core::Fetch;
 
 use super::connect::{Connected, Remote};
 use super::definitions::{self, Defined};
@@ -51,7 +52,8 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
             "{name}: {}",
             if one.module.is_some() { "compiling" } else { "getting its image" }
         ));
-        match progress.during(client.apply(&one.definition.to_wire())).await {
+        let ask = async || Some(format!("{name}: {}", on_its_way(&client.fetches().await.ok()?)?));
+        match progress.telling(client.apply(&one.definition.to_wire()), ask).await {
             Ok(applied) => {
                 if !args.json {
                     let version =
@@ -92,6 +94,17 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
             Err(Complaint::new(exit, text).into())
         }
     }
+}
+
+/// What the host fetches just now; none: nothing.
+fn on_its_way(fetches: &[Fetch]) -> Option<String> {
+    let one = |fetch: &Fetch| {
+        let here = words::bytes(fetch.here);
+        let whole = fetch.whole.map(|whole| format!(" of {}", words::bytes(whole))).unwrap_or_default();
+        format!("{} {here}{whole}", fetch.what)
+    };
+    let all: Vec<String> = fetches.iter().map(one).collect();
+    (!all.is_empty()).then(|| format!("the host fetches {}", all.join(", ")))
 }
 
 /// Uploads what the host lacks. A digest that neither it nor the file has is a mistake in the file.

@@ -73,6 +73,29 @@ impl Progress {
         work.await
     }
 
+    /// The same, and meanwhile says what `ask` answers now and then.
+    pub(super) async fn telling<T>(
+        &self,
+        work: impl Future<Output = T>,
+        mut ask: impl AsyncFnMut() -> Option<String>,
+    ) -> T {
+        let mut work = pin!(self.during(work));
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(SHOW_AFTER) => {}
+            }
+            // Asked while the work goes on.
+            let said = tokio::select! {
+                done = &mut work => return done,
+                said = ask() => said,
+            };
+            if let Some(said) = said {
+                self.bar.bar.set_message(super::table::shown(&said));
+            }
+        }
+    }
+
     fn show(&self) {
         let Clears { bar, shown } = &*self.bar;
         if !shown.swap(true, Ordering::Relaxed) && std::io::stderr().is_terminal() {

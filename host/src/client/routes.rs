@@ -4,7 +4,7 @@ use http::{Method, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wicket_config::ServiceName;
-use wicket_core::{InvocationId, State};
+use wicket_core::{Fetch, InvocationId, State};
 
 use super::body::{Body, empty, whole};
 use super::transport::{As, Transport, method};
@@ -107,6 +107,11 @@ impl Client {
     /// Removes a service.
     pub(crate) async fn remove(&self, name: &ServiceName) -> Result<(), ClientError> {
         self.empty(Method::DELETE, &format!("/system/services/{name}"), Patience::QUICK).await.map(drop)
+    }
+
+    /// What is on its way to the host.
+    pub(crate) async fn fetches(&self) -> Result<Vec<Fetch>, ClientError> {
+        self.get("/system/fetches").await
     }
 
     /// The devices that run models.

@@ -14,8 +14,9 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use wicket_tests::{Engine, IMAGE, Setup, TestHost};
+use wicket_tests::{Engine, IMAGE, Setup, TestHost, until};
 
 use super::{clean, run};
 
@@ -29,6 +30,8 @@ type Content = Arc<Mutex<HashMap<String, Bytes>>>;
 struct Registry {
     address: SocketAddr,
     content: Content,
+    /// Closed while this has no permit: layers wait.
+    gate: Arc<Semaphore>,
     _serving: JoinSet<()>,
 }
 
@@ -42,13 +45,21 @@ impl Registry {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let (address, content) = (listener.local_addr().expect("an address"), Content::default());
         let (served, mut serving) = (content.clone(), JoinSet::new());
+        let gate = Arc::new(Semaphore::new(1));
+        let opened = gate.clone();
         serving.spawn(async move {
             let mut all = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let served = served.clone();
+                let (served, opened) = (served.clone(), opened.clone());
                 let service = hyper::service::service_fn(move |request| {
-                    let answer = answer(&served, &request);
-                    std::future::ready(Ok::<_, std::convert::Infallible>(answer))
+                    let (answer, opened) = (answer(&served, &request), opened.clone());
+                    let is_layer = request.uri().path().contains("/blobs/");
+                    async move {
+                        if is_layer {
+                            let _open = opened.acquire().await.expect("nobody closes it");
+                        }
+                        Ok::<_, std::convert::Infallible>(answer)
+                    }
                 });
                 all.spawn(async move {
                     let served = hyper::server::conn::http1::Builder::new()
@@ -57,7 +68,7 @@ impl Registry {
                 });
             }
         });
-        Self { address, content, _serving: serving }
+        Self { address, content, gate, _serving: serving }
     }
 
     /// The name of its image.
@@ -154,8 +165,21 @@ async fn an_image_comes_from_a_registry_and_what_was_deployed_is_what_runs() {
     let (status, said) = apply(&host, Method::POST, &registry.image("none"), "missing").await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
     assert!(said.contains("manifest unknown") || said.contains("not found"), "{said}");
-    let (status, said) = apply(&host, Method::POST, &registry.image("1"), "missing").await;
+    // While its layers are on their way, the host says so.
+    let closed = registry.gate.clone().acquire_owned().await.expect("nobody closes it");
+    let watched = async {
+        let what = format!("image {}", registry.image("1"));
+        until("it is told", super::SOON, async || {
+            let fetches = host.admin(Method::GET, "/system/fetches", "").await.json();
+            (fetches[0]["what"] == what.as_str()).then_some(())
+        })
+        .await;
+        drop(closed);
+    };
+    let image = registry.image("1");
+    let ((status, said), ()) = tokio::join!(apply(&host, Method::POST, &image, "missing"), watched);
     assert_eq!(status, StatusCode::CREATED, "{said}");
+    assert_eq!(host.admin(Method::GET, "/system/fetches", "").await.json(), json!([]));
     let read = host.admin(Method::GET, "/system/services/fetched", "").await.json();
     let token = read["token"].as_str().expect("a token").to_owned();
     let says = async || String::from_utf8(run(&host, "fetched", &token, "").await.1).expect("text");

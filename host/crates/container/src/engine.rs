@@ -12,7 +12,7 @@ use bollard::query_parameters::{CreateContainerOptionsBuilder, CreateImageOption
 use futures::StreamExt as _;
 use tokio::sync::OnceCell;
 use wicket_config::{ByteSize, Container, ImageName, Pull, Registry};
-use wicket_core::chain;
+use wicket_core::{Fetches, chain};
 
 use crate::held::Held;
 use crate::info::EngineInfo;
@@ -33,6 +33,7 @@ const NO_PROGRAM: &str = "/no-such-program-of-wicket";
 pub(crate) struct Engine {
     socket: PathBuf,
     docker: OnceCell<Docker>,
+    fetches: Fetches,
 }
 
 /// Why a service cannot run in containers here.
@@ -66,8 +67,8 @@ pub enum EngineError {
 }
 
 impl Engine {
-    pub(crate) fn at(socket: &Path) -> Self {
-        Self { socket: socket.to_owned(), docker: OnceCell::new() }
+    pub(crate) fn at(socket: &Path, fetches: Fetches) -> Self {
+        Self { socket: socket.to_owned(), docker: OnceCell::new(), fetches }
     }
 
     /// Whether there is a socket at all.
@@ -198,6 +199,7 @@ impl Engine {
             ..DockerCredentials::default()
         });
         let mut steps = docker.create_image(Some(options), None, credentials);
+        let fetching = self.fetches.begin(format!("image {image}"));
         let mut progress = Progress::default();
         while let Some(step) = steps.next().await {
             let step = step.map_err(|error| match (&error, self.failed("fetch an image", &error)) {
@@ -206,7 +208,10 @@ impl Engine {
                 (_, error) => error,
             })?;
             progress.take(step);
-            if let Some((here, whole)) = progress.due() {
+            let (here, whole) = progress.sum();
+            fetching.is_at(here, (whole > 0).then_some(whole));
+            if progress.is_due() {
+                let (here, whole) = (ByteSize(here), ByteSize(whole));
                 tracing::info!(%image, "fetching an image: {here} of {whole} so far");
             }
         }
@@ -238,13 +243,17 @@ impl Progress {
         }
     }
 
-    /// Bytes that are here, and that are known to come, when it is time to tell.
-    fn due(&mut self) -> Option<(ByteSize, ByteSize)> {
+    /// Bytes that are here, and that are known to come.
+    fn sum(&self) -> (u64, u64) {
+        self.layers.values().fold((0, 0), |(here, whole), layer| (here + layer.0, whole + layer.1))
+    }
+
+    /// Whether it is time to tell.
+    fn is_due(&mut self) -> bool {
         if self.layers.is_empty() || self.told.elapsed() < TELL {
-            return None;
+            return false;
         }
         self.told = Instant::now();
-        let sum = self.layers.values().fold((0, 0), |(here, whole), layer| (here + layer.0, whole + layer.1));
-        Some((ByteSize(sum.0), ByteSize(sum.1)))
+        true
     }
 }

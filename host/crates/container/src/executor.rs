@@ -11,7 +11,7 @@ use bollard::Docker;
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 use wicket_config::{Container, ImageName, Network, Registry, Service};
-use wicket_core::{Attempt, Executor, Failure, InvocationId, Reply, Report, chain};
+use wicket_core::{Attempt, Executor, Failure, Fetches, InvocationId, Reply, Report, chain};
 use wicket_workspace::Tally;
 
 use crate::cgroup::Cgroup;
@@ -69,9 +69,9 @@ pub struct DockerExecutor {
 
 impl DockerExecutor {
     /// An executor; nothing is asked of the engine yet, and it need not be there.
-    pub fn new(config: DockerConfig) -> Arc<Self> {
+    pub fn new(config: DockerConfig, fetches: Fetches) -> Arc<Self> {
         Arc::new(Self {
-            engine: Engine::at(&config.socket),
+            engine: Engine::at(&config.socket, fetches),
             info: OnceCell::new(),
             owner: Owner { node: config.node.clone(), boot: hex::encode(rand::random::<[u8; 8]>()) },
             config,

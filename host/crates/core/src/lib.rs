@@ -8,6 +8,7 @@ mod chain;
 mod event;
 mod executor;
 mod experience;
+mod fetches;
 mod id;
 mod invocation;
 mod judge;
@@ -25,6 +26,7 @@ pub use executor::{
     Outputs, Reply, Report, Secret, StagedObject,
 };
 pub use experience::Experience;
+pub use fetches::{Fetch, Fetches, Fetching};
 pub use id::{EventId, InvocationId, NotATime, NotAnId, Timestamp};
 pub use invocation::{Delivery, Invocation, JoinPart};
 pub use judge::{Verdict, judge};

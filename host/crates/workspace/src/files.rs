@@ -271,6 +271,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_files_are_outputs() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("sub")).unwrap();
+        for name in ["a", "sub/b"] {
+            std::fs::write(at(name), "x").unwrap();
+        }
+        let _listening = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", at("link")).unwrap();
+        std::os::unix::fs::symlink("sub", at("folder")).unwrap();
+        mknodat(CWD, at("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        // /dev/null, where this may be made.
+        let null = rustix::fs::makedev(1, 3);
+        let _may = mknodat(CWD, at("device"), FileType::CharacterDevice, Mode::RUSR, null);
+        let mut made = Vec::new();
+        walk(folder.path(), "", 0, &mut made).unwrap();
+        let names: Vec<&str> = made.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["a", "sub/b"]);
+    }
+
+    #[test]
     fn names_of_files_are_short_and_differ() {
         let object = |key: &str| ObjectRef {
             provider: wicket_config::ProviderId::default(),
