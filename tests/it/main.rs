@@ -7,7 +7,6 @@ mod cli;
 mod clients;
 mod containers;
 mod crash;
-mod deepaas;
 mod disk;
 mod events;
 mod hostile;

@@ -183,7 +183,7 @@ pub(super) async fn predict(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, NotRun> {
-    let wanted = answered::wanted(&model.deepaas, &headers)?;
+    let wanted = answered::wanted(&model.deepaas, &headers, asked::accept_of(query.as_deref()))?;
     let service = &model.deployment.service;
     let announced = body.size_hint().lower();
     let posted = async {

@@ -71,7 +71,9 @@ pub(super) fn write(receipts: &[Receipt], out: &mut Out) -> std::io::Result<()> 
         };
         let failure = last.and_then(|attempt| attempt.failure.as_ref()).map(ToString::to_string);
         let subject = receipt.subject.clone().unwrap_or_else(|| receipt.source.clone());
-        let on = match failure {
+        // What it waits for now says more than how it went before.
+        let waiting = receipt.waiting.as_ref().map(|waiting| format!("waits: {}", waiting.reason));
+        let on = match waiting.or(failure) {
             Some(failure) if receipt.state != State::Succeeded => format!("{subject}: {failure}"),
             _ => subject,
         };

@@ -18,10 +18,19 @@ const ZIP: &str = "application/zip";
 const LARGEST_JSON: u64 = 8 << 20;
 
 /// The media type in which a caller wants his answer.
-pub(super) fn wanted(deepaas: &Deepaas, headers: &HeaderMap) -> Result<String, ApiError> {
+///
+/// `said` is what he says in the query, for those whose program says nothing of its own in the header.
+pub(super) fn wanted(
+    deepaas: &Deepaas,
+    headers: &HeaderMap,
+    said: Option<String>,
+) -> Result<String, ApiError> {
     let known: Vec<&str> = deepaas.accept.iter().map(MediaType::as_str).collect();
-    let accept: Vec<&str> =
-        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut accept: Vec<&str> = accept.filter(|value| *value != "*/*").collect();
+    if accept.is_empty() {
+        accept.extend(said.as_deref());
+    }
     let mut ranges: Vec<(f32, String)> =
         accept.iter().flat_map(|value| value.split(',')).filter_map(range).collect();
     // Sorting keeps the order of what is wanted as much.
@@ -156,7 +165,7 @@ mod tests {
         };
         let chosen = |accept: &[&str]| {
             let headers = accept.iter().map(|value| (header::ACCEPT, value.parse().unwrap())).collect();
-            wanted(&deepaas, &headers).map_err(|error| error.status())
+            wanted(&deepaas, &headers, None).map_err(|error| error.status())
         };
         for (accept, wanted) in [
             (&[][..], "application/json"),
@@ -169,6 +178,12 @@ mod tests {
         ] {
             assert_eq!(chosen(accept).as_deref(), Ok(wanted), "{accept:?}");
         }
+        let said = |accept: &str| {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
+            wanted(&deepaas, &headers, Some("image/jpeg".to_owned())).map_err(|error| error.status())
+        };
+        assert_eq!(said("*/*").as_deref(), Ok("image/jpeg"));
+        assert_eq!(said("application/json").as_deref(), Ok("application/json"), "the header goes first");
         for refused in [&["text/html"][..], &["image/jpeg;q=0"], &["image/png"], &["nonsense"], &[";q=1"]] {
             assert_eq!(chosen(refused), Err(StatusCode::NOT_ACCEPTABLE), "{refused:?}");
         }

@@ -18,6 +18,15 @@ const MAX_GIVEN: usize = 256;
 /// What a form may have besides its parts' contents.
 const FORM: u64 = 64 << 10;
 
+/// How a caller who sets no headers says in which media type he wants his answer, and one who says everything twice.
+const ACCEPT: &str = "accept";
+
+/// The media type that the query asks for.
+pub(super) fn accept_of(query: Option<&str>) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    pairs.find(|(name, _)| name == ACCEPT).map(|(_, value)| value.into_owned())
+}
+
 /// What a caller asks for.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -57,6 +66,10 @@ impl Asked {
     ) -> Result<Self, ApiError> {
         let mut said = Said::default();
         said.pairs(query.unwrap_or_default().as_bytes());
+        // The header's other form (`accept_of`), which is an argument where the service has one of that name.
+        if !arguments.iter().any(|argument| argument.name.as_str() == ACCEPT) {
+            said.texts.retain(|(name, _)| name != ACCEPT);
+        }
         let limit = usize::try_from(service.limits.body.0).unwrap_or(usize::MAX);
         match params::media_type(headers).as_deref() {
             Some("multipart/form-data") => said.form(headers, body, limit).await?,

@@ -1,5 +1,6 @@
 //! What both backends are to a worker.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,6 +14,26 @@ pub(super) trait Session: Send + Sync {
 
     /// Runs on inputs in the model's order; gives all outputs in the model's order. May be called from several threads.
     fn run(&self, inputs: &[Input<'_>], stop: &Stop) -> Result<Vec<Box<dyn Output>>, Fault>;
+
+    /// The types and shapes of the outputs for such inputs, where they are known before a run; then
+    /// [`Session::run_into`] saves a copy of them.
+    fn planned(&self, _inputs: &[Input<'_>]) -> Option<Vec<(Dtype, Vec<u64>)>> {
+        None
+    }
+
+    /// The same as [`Session::run`], with the outputs written to where they are wanted. `Ok(false)`: they turned out to be
+    /// other than planned, and nothing is there.
+    fn run_into(&self, _inputs: &[Input<'_>], _outputs: Vec<Slot<'_>>, _stop: &Stop) -> Result<bool, Fault> {
+        Ok(false)
+    }
+}
+
+/// Where an output is wanted.
+pub(super) struct Slot<'a> {
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<u64>,
+    /// As many as type and shape say, aligned for the type.
+    pub(super) bytes: &'a mut [u8],
 }
 
 /// An input or output, with the names of its dynamic dimensions.
@@ -67,6 +88,33 @@ impl Stop {
     }
 }
 
+/// The types and shapes of outputs that the model's own words settle: every dimension a number, or one of an input's by
+/// its name.
+pub(super) fn planned(
+    inputs: &[Signature],
+    outputs: &[Signature],
+    given: &[Input<'_>],
+) -> Option<Vec<(Dtype, Vec<u64>)>> {
+    let mut named = HashMap::new();
+    for (signature, input) in inputs.iter().zip(given) {
+        let names = signature.symbols.iter().map(String::as_str).zip(&input.shape);
+        for (name, dim) in names.filter(|(name, _)| !name.is_empty()) {
+            if *named.entry(name).or_insert(*dim) != *dim {
+                return None;
+            }
+        }
+    }
+    let settled = |(at, dim): (usize, &Option<u64>), symbols: &[String]| {
+        dim.or_else(|| named.get(symbols.get(at)?.as_str()).copied())
+    };
+    let shape = |output: &Signature| {
+        let dims = output.port.dims.as_ref()?.iter().enumerate();
+        let shape: Option<Vec<u64>> = dims.map(|dim| settled(dim, &output.symbols)).collect();
+        Some((output.port.dtype, shape?))
+    };
+    outputs.iter().map(shape).collect()
+}
+
 /// Whether rows of several calls may be put together: each input and output has a dynamic first dimension, all of one
 /// name. Where a name is missing, `independent` is taken for it.
 pub(super) fn batchable(inputs: &[Signature], outputs: &[Signature], independent: bool) -> bool {
@@ -95,6 +143,24 @@ mod tests {
         let symbols = dims.iter().map(|(_, name)| (*name).to_owned()).collect();
         let dims = Some(dims.iter().map(|(dim, _)| *dim).collect());
         Signature { port: Port { name: "x".into(), dtype: Dtype::F32, dims }, symbols }
+    }
+
+    #[test]
+    fn outputs_are_planned_where_every_dimension_is_settled() {
+        let image = port(&[(None, "batch"), (Some(3), "")]);
+        let given = |shape: &[u64]| Input { dtype: Dtype::F32, shape: shape.to_vec(), bytes: &[] };
+        let of = |output: &Signature, shape: &[u64]| {
+            planned(std::slice::from_ref(&image), std::slice::from_ref(output), &[given(shape)])
+        };
+        let scores = port(&[(None, "batch"), (Some(10), "")]);
+        assert_eq!(of(&scores, &[4, 3]), Some(vec![(Dtype::F32, vec![4, 10])]));
+        assert_eq!(of(&port(&[]), &[4, 3]), Some(vec![(Dtype::F32, Vec::new())]));
+        for open in [port(&[(None, "found"), (Some(7), "")]), port(&[(None, "")])] {
+            assert_eq!(of(&open, &[4, 3]), None);
+        }
+        let twice = port(&[(None, "n"), (None, "n")]);
+        let both = [twice.clone(), twice];
+        assert_eq!(planned(&both[..1], &both[1..], &[given(&[2, 3])]), None, "one name, two numbers");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::ffi::{CStr, CString, c_char};
 use std::path::Path;
 use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::AsPointer as _;
@@ -15,7 +16,7 @@ use ort::session::builder::AutoDevicePolicy;
 use ort::sys::{ONNXTensorElementDataType as Element, OrtValue};
 use ort::value::{DynTensor, DynValue, TensorElementType, ValueType};
 
-use super::backend::{Input, Output, Session, Signature, Stop};
+use super::backend::{Input, Output, Session, Signature, Slot, Stop, planned};
 use crate::wire::{Fault, Hello};
 use crate::{Dtype, Port, Target};
 
@@ -87,6 +88,7 @@ impl Runtime {
             outputs,
             memory: MemoryInfo::default(),
             one_at_a_time: (self.device != Target::Cpu).then(Mutex::default),
+            keeps_word: AtomicBool::new(true),
             session,
         })
     }
@@ -149,6 +151,8 @@ pub(super) struct Graph {
     memory: MemoryInfo<'static>,
     /// On a GPU runs of one session take turns.
     one_at_a_time: Option<Mutex<()>>,
+    /// Its outputs were of the shapes that the model's file says, so far.
+    keeps_word: AtomicBool,
 }
 
 impl Session for Graph {
@@ -161,6 +165,58 @@ impl Session for Graph {
     }
 
     fn run(&self, inputs: &[Input<'_>], stop: &Stop) -> Result<Vec<Box<dyn Output>>, Fault> {
+        let mut outputs = vec![null_mut::<OrtValue>(); self.output_names.len()];
+        self.call(inputs, &mut outputs, stop)?;
+        let made = outputs.into_iter().zip(&self.outputs).map(|(value, wanted)| self.owned(value, wanted));
+        let made = made.collect::<Result<Vec<_>, _>>()?;
+        if let Some(plan) = self.planned(inputs) {
+            let is: Vec<_> = made.iter().map(|one| (one.dtype(), one.shape())).collect();
+            self.keeps_word.store(is == plan, Relaxed);
+        }
+        Ok(made)
+    }
+
+    fn planned(&self, inputs: &[Input<'_>]) -> Option<Vec<(Dtype, Vec<u64>)>> {
+        if !self.keeps_word.load(Relaxed) {
+            return None;
+        }
+        planned(&self.inputs, &self.outputs, inputs)
+    }
+
+    fn run_into(&self, inputs: &[Input<'_>], outputs: Vec<Slot<'_>>, stop: &Stop) -> Result<bool, Fault> {
+        // ONNX Runtime makes no tensor of nothing at a place that is given.
+        if outputs.iter().any(|slot| slot.bytes.is_empty()) {
+            return Ok(false);
+        }
+        let values = outputs.iter().map(|slot| {
+            // SAFETY: the slot's bytes are borrowed mutably until the end of this function, and nothing else reads them.
+            unsafe { self.tensor(slot.dtype, &slot.shape, slot.bytes.as_ptr().cast_mut(), slot.bytes.len()) }
+        });
+        let values = values.collect::<Result<Vec<_>, _>>()?;
+        let mut places: Vec<*mut OrtValue> = values.iter().map(|value| value.0.as_ptr()).collect();
+        match self.call(inputs, &mut places, stop) {
+            Ok(()) => Ok(true),
+            Err(fault) if stop.asked() => Err(fault),
+            // The inputs' fault, or that an output has another shape than the model's file says: a run without places
+            // tells which.
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+/// A tensor of memory that it does not own.
+struct Borrowed(NonNull<OrtValue>);
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // SAFETY: made by `CreateTensorWithDataAsOrtValue`, released once.
+        unsafe { (ort::api().ReleaseValue)(self.0.as_ptr()) }
+    }
+}
+
+impl Graph {
+    /// Runs it; `outputs` has a place for each output, or null where ONNX Runtime is to make one.
+    fn call(&self, inputs: &[Input<'_>], outputs: &mut [*mut OrtValue], stop: &Stop) -> Result<(), Fault> {
         if inputs.len() != self.input_names.len() {
             return Err(Fault::Runtime(format!("{} inputs of {}", inputs.len(), self.input_names.len())));
         }
@@ -176,7 +232,6 @@ impl Session for Graph {
         let values: Vec<*const OrtValue> = values.iter().map(|value| value.0.as_ptr().cast_const()).collect();
         let input_names: Vec<*const c_char> = self.input_names.iter().map(|name| name.as_ptr()).collect();
         let output_names: Vec<*const c_char> = self.output_names.iter().map(|name| name.as_ptr()).collect();
-        let mut outputs = vec![null_mut::<OrtValue>(); output_names.len()];
         // SAFETY: all pointers are valid for the call and their lengths are given; ONNX Runtime documents `Run` as safe to
         // call from several threads on the CPU, which is why this does not go through `&mut Session`.
         let status = unsafe {
@@ -192,36 +247,38 @@ impl Session for Graph {
             )
         };
         // SAFETY: the status was just given, and is given away here.
-        unsafe { ort::Error::result_from_status(status) }.map_err(runtime)?;
-        outputs.into_iter().zip(&self.outputs).map(|(value, wanted)| self.owned(value, wanted)).collect()
+        unsafe { ort::Error::result_from_status(status) }.map_err(runtime).map(drop)
     }
-}
 
-/// A tensor of memory that it does not own.
-struct Borrowed(NonNull<OrtValue>);
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        // SAFETY: made by `CreateTensorWithDataAsOrtValue`, released once.
-        unsafe { (ort::api().ReleaseValue)(self.0.as_ptr()) }
-    }
-}
-
-impl Graph {
     /// A tensor of the input's own bytes, which it must not outlive.
     fn borrowed(&self, input: &Input<'_>) -> Result<Borrowed, Fault> {
-        let shape: Vec<i64> = input.shape.iter().map(|dim| *dim as i64).collect();
+        // SAFETY: ONNX Runtime never writes to what it is fed, so that a pointer to what may only be read is enough.
+        unsafe { self.tensor(input.dtype, &input.shape, input.bytes.as_ptr().cast_mut(), input.bytes.len()) }
+    }
+
+    /// A tensor of these bytes, which it must not outlive.
+    ///
+    /// # Safety
+    ///
+    /// The bytes are as many as type and shape say, and may be written if it is an output.
+    unsafe fn tensor(
+        &self,
+        dtype: Dtype,
+        shape: &[u64],
+        bytes: *mut u8,
+        len: usize,
+    ) -> Result<Borrowed, Fault> {
+        let shape: Vec<i64> = shape.iter().map(|dim| *dim as i64).collect();
         let mut value = null_mut();
-        // SAFETY: the bytes are as many as type and shape say; ONNX Runtime never writes to what it is fed, so that a
-        // pointer to what may only be read is enough.
+        // SAFETY: the caller's, for the bytes; all else is valid for the call.
         let status = unsafe {
             (ort::api().CreateTensorWithDataAsOrtValue)(
                 self.memory.ptr(),
-                input.bytes.as_ptr().cast_mut().cast(),
-                input.bytes.len(),
+                bytes.cast(),
+                len,
                 shape.as_ptr(),
                 shape.len(),
-                element(input.dtype),
+                element(dtype),
                 &mut value,
             )
         };

@@ -92,6 +92,16 @@ impl OutputPool {
         told
     }
 
+    /// It is not filled after all.
+    pub(super) fn unfilled(&self, filling: Filling) {
+        if filling.new {
+            return self.free(filling.id, false);
+        }
+        if let Some(piece) = self.pieces().all.get_mut(&filling.id) {
+            (piece.map, piece.read) = (Some(filling.map), false);
+        }
+    }
+
     /// The host reads it no more.
     pub(super) fn free(&self, id: u64, keep: bool) {
         let mut pieces = self.pieces();

@@ -7,12 +7,17 @@ use std::time::Instant;
 use rustix::net::SendFlags;
 
 use super::Worker;
-use super::backend::{Input, Output, Session};
+use super::backend::{Input, Session, Slot};
 use super::lanes::{Given, Run};
+use super::outputs::Filling;
+use crate::Dtype;
 use crate::wire::{Fault, Place, ToHost, send};
 
 /// Tensors of one answer begin at multiples of this: a line of the cache.
 const ALIGN: usize = 64;
+
+/// Outputs in a piece, and where each lies.
+type LaidOut = (Filling, Vec<Place>);
 
 impl Worker {
     pub(super) fn run(&self, run: Run) -> io::Result<()> {
@@ -22,7 +27,6 @@ impl Worker {
             None => Err(Fault::Runtime("the model is not loaded".into())),
         };
         self.state().runs.remove(&run.id);
-        let outcome = outcome.and_then(|outputs| self.lay_out(outputs, run.calls.len()));
         let (filling, outputs) = match outcome {
             Ok(laid_out) => laid_out,
             Err(fault) => {
@@ -39,13 +43,13 @@ impl Worker {
         })
     }
 
-    fn outputs_of(&self, session: &dyn Session, run: &Run) -> Result<Vec<Box<dyn Output>>, Fault> {
+    fn outputs_of(&self, session: &dyn Session, run: &Run) -> Result<LaidOut, Fault> {
         if let [call] = &run.calls[..] {
             let inputs: Vec<Input<'_>> = call
                 .iter()
                 .map(|given| Input { dtype: given.dtype, shape: given.shape.clone(), bytes: given.bytes() })
                 .collect();
-            return session.run(&inputs, &run.stop);
+            return self.ran(session, &inputs, None, run);
         }
         let columns = columns(&run.calls)?;
         let together: Vec<Aligned> = columns.iter().map(|column| Aligned::joined(column)).collect();
@@ -57,41 +61,75 @@ impl Worker {
             })
             .collect();
         let rows = inputs.first().and_then(|input| input.shape.first().copied());
-        let outputs = session.run(&inputs, &run.stop)?;
-        if outputs.iter().any(|output| output.shape().first().copied() != rows) {
-            return Err(Fault::Rows);
-        }
-        Ok(outputs)
+        self.ran(session, &inputs, Some(rows), run)
     }
 
-    /// Copies outputs into one piece.
-    fn lay_out(
+    /// Runs a model. With `rows` each output has so many, one for each that was put in.
+    fn ran(
         &self,
-        outputs: Vec<Box<dyn Output>>,
-        calls: usize,
-    ) -> Result<(super::outputs::Filling, Vec<Place>), Fault> {
+        session: &dyn Session,
+        inputs: &[Input<'_>],
+        rows: Option<Option<u64>>,
+        run: &Run,
+    ) -> Result<LaidOut, Fault> {
+        let fits = |shape: &[u64]| rows.is_none_or(|rows| shape.first().copied() == rows);
+        if let Some(plan) = session.planned(inputs).filter(|plan| plan.iter().all(|(_, shape)| fits(shape))) {
+            let (mut filling, places) = self.room(plan, run.calls.len())?;
+            let slots = slots(filling.map.bytes_mut(), &places);
+            match session.run_into(inputs, slots, &run.stop) {
+                Ok(true) => return Ok((filling, places)),
+                Ok(false) => self.outputs.unfilled(filling),
+                Err(fault) => {
+                    self.outputs.unfilled(filling);
+                    return Err(fault);
+                }
+            }
+        }
+        let outputs = session.run(inputs, &run.stop)?;
+        if !outputs.iter().all(|output| fits(&output.shape())) {
+            return Err(Fault::Rows);
+        }
+        let shapes = outputs.iter().map(|output| (output.dtype(), output.shape())).collect();
+        let (mut filling, places) = self.room(shapes, run.calls.len())?;
+        for (output, slot) in outputs.iter().zip(slots(filling.map.bytes_mut(), &places)) {
+            output.write(slot.bytes);
+        }
+        Ok((filling, places))
+    }
+
+    /// A piece for outputs of these types and shapes.
+    fn room(&self, shapes: Vec<(Dtype, Vec<u64>)>, calls: usize) -> Result<LaidOut, Fault> {
         let mut end = 0_usize;
-        let mut places = Vec::with_capacity(outputs.len());
-        for output in &outputs {
-            let (dtype, shape) = (output.dtype(), output.shape());
+        let mut places = Vec::with_capacity(shapes.len());
+        for (dtype, shape) in shapes {
             let len =
                 crate::tensor::byte_len(dtype, &shape).map_err(|error| Fault::Runtime(error.to_string()))?;
-            places.push((Place { piece: 0, start: end as u64, dtype, shape }, len));
+            places.push(Place { piece: 0, start: end as u64, dtype, shape });
             end = end.saturating_add(len).next_multiple_of(ALIGN);
         }
         let limit = self.hello.max_output.saturating_mul(calls as u64);
         if end as u64 > limit {
             return Err(Fault::TooLarge { size: end as u64, limit });
         }
-        let mut filling = self.outputs.take(end)?;
-        let bytes = filling.map.bytes_mut();
-        for (output, (place, len)) in std::iter::zip(&outputs, &mut places) {
-            let start = place.start as usize;
-            output.write(&mut bytes[start..start + *len]);
+        let filling = self.outputs.take(end)?;
+        for place in &mut places {
             place.piece = filling.id;
         }
-        Ok((filling, places.into_iter().map(|(place, _)| place).collect()))
+        Ok((filling, places))
     }
+}
+
+/// The parts of a piece in which the outputs lie.
+fn slots<'a>(piece: &'a mut [u8], places: &[Place]) -> Vec<Slot<'a>> {
+    let (mut rest, mut at) = (piece, 0);
+    let slot = |place: &Place| {
+        let len = crate::tensor::byte_len(place.dtype, &place.shape).unwrap_or(0);
+        let (_, after) = std::mem::take(&mut rest).split_at_mut(place.start as usize - at);
+        let (bytes, after) = after.split_at_mut(len);
+        (rest, at) = (after, place.start as usize + len);
+        Slot { dtype: place.dtype, shape: place.shape.clone(), bytes }
+    };
+    places.iter().map(slot).collect()
 }
 
 /// For each input what all calls gave. The host has checked that they agree; without that nothing is put together.

@@ -66,9 +66,8 @@ pub async fn get(grants: &Grants, address: &str, most: usize, patience: Duration
         let one = once(grants, uri, most, left.max(Duration::from_millis(1)));
         let answered = tokio::time::timeout(left, one).await;
         let answered = answered.map_err(|_| failed(format!("it did not come within {patience:?}")))?;
-        let (status, headers, body) = match answered.map_err(failed)? {
-            Some(answer) => answer,
-            None => return Err(NotGot::TooLarge { from, most }),
+        let Some((status, headers, body)) = answered.map_err(failed)? else {
+            return Err(NotGot::TooLarge { from, most });
         };
         let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         if status.is_redirection() {

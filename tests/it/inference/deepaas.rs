@@ -89,6 +89,10 @@ async fn a_service_with_a_model_is_listed_described_and_asked_for_a_prediction()
         (&json!("/v2/models/classify"), &json!("a cup.png"))
     );
 
+    // Clients of DEEPaaS say in the query what they say in the header.
+    let twice = ask(&host, &format!("{path}?accept=application%2Fjson"), Some(&token), "*/*", &coffee).await;
+    assert_eq!(twice.status, StatusCode::OK, "{}", twice.text());
+
     // A body is the file, too; and a zip has what was made.
     let headers = [("authorization", format!("Bearer {token}")), ("content-type", "image/png".to_owned())];
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
