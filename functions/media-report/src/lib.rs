@@ -1,6 +1,11 @@
 //! Joins what `object-detector` says of the frames of one video and what `speech` says of its sound: a joined event of
 //! their JSON in, `report.json` out, with what is seen while something is said. A part that cannot be read is in the
 //! report with the reason, for the others should not wait for it.
+//!
+//! Frames and sound end at different times, and may come in several joins. Where `video.json` of `split` lies beside them,
+//! in a bucket that is granted (`grants.read_buckets`), there is one report all the same, when all parts are there.
+
+mod parts;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -8,12 +13,10 @@ use std::io::Write as _;
 use serde::{Deserialize, Serialize};
 use wicket_sdk::{Event, Failure, Object, Output, info, warn};
 
-/// Frames of one video, and its sound.
-pub const MOST_PARTS: usize = 10_000;
+use crate::parts::{MOST_PARTS, Parts, SOUND};
+
 /// Bytes of a part.
 const LARGEST_PART: usize = 1 << 20;
-/// What `speech` says of `audio.wav`.
-const SOUND: &str = "audio.json";
 
 /// What `object-detector` says of a frame; the rest of it is for others.
 #[derive(Debug, Deserialize)]
@@ -96,20 +99,30 @@ wicket_sdk::function!(media_report);
 
 /// The function.
 pub fn media_report(event: Event) -> Result<String, Failure> {
-    let parts: Vec<Object> =
+    let own: Vec<Object> =
         event.objects.into_iter().filter(|object| object.name().ends_with(".json")).collect();
-    if parts.is_empty() {
+    let Some(first) = own.first() else {
         return Err(Failure::never("a report is made of what others say in JSON, and this event has none"));
-    }
+    };
+    let (bucket, folder) = (first.bucket().to_owned(), first.folder().to_owned());
+    // The folder has the video's name.
+    let video = folder.rsplit('/').next().unwrap_or_default().to_owned();
+    let parts = match Parts::of(own, &bucket, &folder)? {
+        Parts::Whole(parts) => parts,
+        Parts::Later(why) => {
+            let said = format!("{video}: no report by this join: {why}");
+            info!("{said}");
+            return Ok(said);
+        }
+    };
     if parts.len() > MOST_PARTS {
         return Err(Failure::never(format!("{} parts are more than {MOST_PARTS}", parts.len())));
     }
-    // The folder has the video's name.
-    let video = parts[0].folder().rsplit('/').next().unwrap_or_default().to_owned();
     let mut report = Report { video, ..Report::default() };
     let mut sound = None;
     // One part is in memory at a time.
-    for mut object in parts {
+    for part in parts {
+        let mut object = part.open(&bucket)?;
         let name = object.name().to_owned();
         let text = object.read_text(LARGEST_PART).map_err(|error| error.to_string());
         let read = text.and_then(|text| {
@@ -218,6 +231,33 @@ mod tests {
         assert_eq!(report["objects"]["motorcycle"], json!({"frames": 2, "first": 0.0, "score": 0.5}));
         assert_eq!(report["objects"]["person"]["frames"], 1);
         assert_eq!(report["timeline"][1]["time"], 2.0);
+    }
+
+    #[test]
+    fn of_the_joins_of_a_video_the_last_one_makes_the_report_of_all_parts() {
+        let keep = |mut object: Object| {
+            let bytes = object.read_all(1 << 16).unwrap();
+            testing::put("media", object.key(), bytes);
+        };
+        let again = |name: &str| {
+            wicket_sdk::buckets::open("media", &format!("found/talk.avi/{name}")).expect("it was put there")
+        };
+        testing::put("media", "found/talk.avi/video.json", r#"{"frames": 2, "has_audio": true, "fps": 8}"#);
+        keep(frame(0.0, &["cup"]));
+        keep(Object::from_bytes("media", "found/talk.avi/more/00009.0s.json", "{}"));
+        let ran = testing::run(media_report, Event::about([again("00000.0s.json"), again("video.json")]));
+        let waits = "talk.avi: no report by this join: 1 of 2 frames are there, and no sound yet";
+        assert_eq!((ran.answer(), ran.outputs.len()), (Ok(waits.into()), 0));
+        keep(sound(r#"{"duration": 3.0, "segments": [{"start": 0.5, "end": 2.5, "text": "Hello."}]}"#));
+        keep(frame(2.0, &["person"]));
+        // Those that came together have the same time: the last of them by name is the newest.
+        let ran = testing::run(media_report, Event::about([again("00002.0s.json")]));
+        let other = "talk.avi: no report by this join: all is there, and whoever gets audio.json makes it";
+        assert_eq!((ran.answer(), ran.outputs.len()), (Ok(other.into()), 0));
+        let ran = testing::run(media_report, Event::about([again("audio.json")]));
+        let report: Value = serde_json::from_slice(&ran.output("report.json").unwrap().bytes).unwrap();
+        assert_eq!((&report["frames"], &report["said"][0]["seen"]), (&2.into(), &json!(["cup", "person"])));
+        assert_eq!(report["errors"], json!({}));
     }
 
     #[test]
