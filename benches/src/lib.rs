@@ -18,7 +18,7 @@ pub use bare::{Bare, Steps, docker_loop, docker_program, docker_run};
 pub use calls::{apply, apply_script, call, depth, ended, submit, total_ms, upload};
 pub use chart::{Chart, Curve, bytes};
 pub use load::{Load, paced, wrk};
-pub use peer::{Peer, cpu_time, forget_peak, free_port, peak_rss};
+pub use peer::{Peer, cpu_time, family, forget_peak, free_port, memory, peak_rss};
 pub use s3::{Connection, Keys, Payload};
 pub use stage::{Kind, Stage};
 pub use table::{Table, median, percentile, scratch};

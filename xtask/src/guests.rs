@@ -1,4 +1,4 @@
-//! Builds functions/ and tests/guests/ into target/guests/NAME.wasm.
+//! Builds functions/, tests/guests/ and benches/guest/ into target/guests/NAME.wasm.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub(crate) struct Options {
 }
 
 /// Folders with guests.
-const WORKSPACES: [&str; 2] = ["functions", "tests/guests"];
+const WORKSPACES: [&str; 3] = ["functions", "tests/guests", "benches/guest"];
 
 /// A command that is built for preview 1.
 struct Preview1 {

