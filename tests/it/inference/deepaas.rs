@@ -1,16 +1,17 @@
 //! DEEPaaS, version 2: services as models. The classifier is a real one (`cargo xtask models`).
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use wicket_tests::{Answer, Engine, TestHost, until};
 
+use super::{SOON, deploy, host, sample, workflow};
 use crate::containers;
-use crate::inference::{applied, host, sample};
 
-const SOON: Duration = Duration::from_secs(60);
+/// Applies the classifier, with other words in it.
+fn applied(host: &TestHost, change: impl FnOnce(String) -> String) {
+    deploy(host, &change(workflow("classify.yaml")));
+}
 
 /// A form with one file in it.
 fn form(argument: &str, name: &str, file: &[u8]) -> (String, Vec<u8>) {
@@ -49,7 +50,7 @@ async fn token(host: &TestHost, service: &str) -> String {
 #[tokio::test]
 async fn a_service_with_a_model_is_listed_described_and_asked_for_a_prediction() {
     let host = host();
-    applied(&host, "classify.yaml", |text| text);
+    applied(&host, |text| text);
     let token = token(&host, "classify").await;
 
     let listed = get(&host, "/v2/models/", &token).await.json();
@@ -113,7 +114,7 @@ async fn what_is_asked_wrongly_is_told_all_at_once_and_runs_nothing() {
         - { name: least, type: number, minimum: 0, maximum: 1, default: 0.1 }
         - { name: mode, choices: [fast, good], required: true }
 ";
-    applied(&host, "classify.yaml", |text| text.replace("      limits:", &format!("{more}      limits:")));
+    applied(&host, |text| text.replace("      limits:", &format!("{more}      limits:")));
     let token = token(&host, "classify").await;
     let path = "/v2/models/classify/predict/";
     let coffee = form("data", "coffee.png", &sample("coffee.png"));
@@ -141,7 +142,7 @@ async fn what_is_asked_wrongly_is_told_all_at_once_and_runs_nothing() {
     refused(path, "*/*", &("multipart/form-data".to_owned(), Vec::new()), StatusCode::BAD_REQUEST, &["form"])
         .await;
     let large = form("data", "large.png", &vec![0; 65 << 20]);
-    refused(&format!("{path}?mode=fast"), "*/*", &large, StatusCode::PAYLOAD_TOO_LARGE, &["limits.body"])
+    refused(&format!("{path}?mode=fast"), "*/*", &large, StatusCode::PAYLOAD_TOO_LARGE, &["passes the limit of 64MiB"])
         .await;
     refused("/v2/models/nobody/predict/", "*/*", &coffee, StatusCode::UNAUTHORIZED, &[]).await;
     let known = host.admin(Method::GET, "/v2/models/nobody/", "").await;
@@ -167,14 +168,14 @@ async fn an_address_is_fetched_only_where_the_service_may_go() {
     let presign = json!({"object_key": "a/coffee.png", "operation": "download"}).to_string();
     let signed = away.admin(Method::POST, "/system/buckets/pictures/presign", presign).await.json();
     let url = signed["url"].as_str().unwrap_or_else(|| panic!("{signed}")).to_owned();
-    let query: String = form_urlencoded::Serializer::new(String::new()).append_pair("url", &url).finish();
+    let query: String = url.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let ask = async |service: &str| {
         let token = token(&host, service).await;
-        let path = format!("/v2/models/{service}/predict/?{query}");
+        let path = format!("/v2/models/{service}/predict/?url={query}");
         let token = format!("Bearer {token}");
         host.send(Method::POST, &path, &[("authorization", &token)], Bytes::new()).await
     };
-    applied(&host, "classify.yaml", |text| text);
+    applied(&host, |text| text);
     let refused = ask("classify").await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text());
     assert!(refused.text().contains("is not in the service's grants.http"), "{}", refused.text());
@@ -182,11 +183,11 @@ async fn an_address_is_fetched_only_where_the_service_may_go() {
     let named = "      grants: { http: ['127.0.0.1:*', '127.0.0.1'] }\n      limits:";
     let port = away.s3.rsplit(':').next().expect("a port");
     let named = named.replace("127.0.0.1:*", &format!("127.0.0.1:{port}"));
-    applied(&host, "classify.yaml", |text| text.replace("      limits:", &named));
+    applied(&host, |text| text.replace("      limits:", &named));
     let refused = ask("classify").await;
     assert!(refused.text().contains("grants.networks"), "loopback is not the world: {}", refused.text());
     let granted = named.replace("grants: {", "grants: { networks: [127.0.0.1/32],");
-    applied(&host, "classify.yaml", |text| text.replace("      limits:", &granted));
+    applied(&host, |text| text.replace("      limits:", &granted));
     let fine = ask("classify").await;
     assert_eq!(fine.status, StatusCode::OK, "{}", fine.text());
     let said = fine.json();
@@ -197,11 +198,11 @@ async fn an_address_is_fetched_only_where_the_service_may_go() {
 #[tokio::test]
 async fn an_open_model_needs_no_token_and_shows_no_other() {
     let host = host();
-    applied(&host, "classify.yaml", |text| text);
+    applied(&host, |text| text);
     let nobody = host.get("/v2/models/").await;
     assert_eq!(nobody.status, StatusCode::UNAUTHORIZED, "nothing is open");
     let open = "      deepaas: { open: true, description: What is on a photograph }\n      limits:";
-    applied(&host, "classify.yaml", |text| {
+    applied(&host, |text| {
         text.replace("name: classify", "name: open")
             .replace("photographs/", "open/")
             .replace("      limits:", open)
