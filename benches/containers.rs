@@ -28,7 +28,7 @@ const QUEUED: usize = 50;
 const BURN: &str = "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done";
 /// Between two calls of the wasm function, and how long it is called.
 const PACE: Duration = Duration::from_millis(5);
-const SPAN: Duration = Duration::from_secs(8);
+const SPAN: Duration = Duration::from_secs(6);
 
 fn ms(figures: Vec<f64>) -> String {
     format!("{:.1}", median(figures))
