@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use http::Method;
-use wicket_tests::{Output, TestHost, binary, until};
+use wicket_tests::{Output, Setup, TestHost, binary, until};
 
 const SOON: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -215,7 +215,9 @@ async fn a_job_is_waited_for_shown_listed_and_redriven() {
 
 #[tokio::test]
 async fn what_runs_is_cancelled_and_can_be_redriven() {
-    let host = TestHost::start();
+    // Its lease alone would end it later than this story waits.
+    let config = "[queue]\nlease = \"10m\"\n".to_owned();
+    let host = TestHost::with(Setup { config, ..Setup::default() });
     host.apply("- node:\n    name: slow\n    wasm: {guest:sleeper}\n    args: ['600000']\n    limits: { timeout: 20m }\n");
     let id = host.wicket(&["job", "slow"]).stdout.trim().to_owned();
     let runs = async || {
