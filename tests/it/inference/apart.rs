@@ -1,9 +1,9 @@
 //! Two services, each with a model of its own under one name, on one worker.
 
 use serde_json::Value;
-use wicket_tests::TestHost;
+use wicket_tests::{Setup, TestHost};
 
-use super::{deploy, ended, fetched, host, made, sample};
+use super::{config, deploy, ended, fetched, made, sample};
 
 /// One says what is on a photograph, the other one whether it burns. Both ask for `model`.
 fn services() -> String {
@@ -88,10 +88,23 @@ async fn all_succeed(host: &TestHost, n: usize) {
     }
 }
 
+/// How often a model had to go for another one.
+fn unloaded(host: &TestHost) -> usize {
+    host.stderr().matches("a model is unloaded to make room").count()
+}
+
 #[tokio::test]
 async fn services_that_call_their_models_alike_get_answers_of_their_own() {
-    let host = host();
+    let host = TestHost::with(Setup { config: config(), ..Setup::default() });
     look(&host).await;
-    let unloaded = host.stderr().matches("a model is unloaded to make room").count();
-    assert_eq!(unloaded, 0, "there is room for both");
+    assert_eq!(unloaded(&host), 0, "there is room for both");
+}
+
+#[tokio::test]
+async fn with_room_for_one_model_both_answer_and_the_other_one_goes_each_time() {
+    let config = format!("{}cpu_memory = \"70MiB\"\n", config());
+    let host = TestHost::with(Setup { config, ..Setup::default() });
+    look(&host).await;
+    // Twice for each photograph that came alone, but for the first one.
+    assert!(unloaded(&host) >= 2 * PHOTOS.len() - 1, "{}", host.stderr());
 }

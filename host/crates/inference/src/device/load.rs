@@ -1,6 +1,6 @@
 //! What is loaded on a device, and what has to go for it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
@@ -156,7 +156,9 @@ impl Device {
         Ok(true)
     }
 
-    /// Unloads what was not used for longest until so many bytes are free; says whether they are.
+    /// Unloads what was not used for longest until so many bytes are free; says whether they are. A model for which calls
+    /// waited before this one was wanted stays until they have run: two that do not fit together would unload each
+    /// other for ever, and neither run.
     pub(super) fn make_room(&self, state: &mut State, key: &Key, size: u64) -> Result<bool, InferenceError> {
         let limit = self.budget();
         let pinned: u64 = state.models.values().filter(|entry| entry.pinned).map(Entry::memory).sum();
@@ -166,13 +168,21 @@ impl Device {
             let what = format!("model {} on {}{beside}", name(&key.digest), self.target);
             return Err(InferenceError::TooLarge { what, size, limit });
         }
+        let wanted = state.models.get(key).map_or_else(Instant::now, |entry| entry.wanted);
+        // Suspects go before all calls that wait.
+        let before = |call: &&Waiting| call.since <= wanted && state.suspects.is_empty();
+        let needed: HashSet<Key> = state.queue.iter().filter(before).map(|call| call.key.clone()).collect();
         loop {
             let used: u64 = state.models.values().map(Entry::memory).sum();
             if used.saturating_add(size) <= limit {
                 return Ok(true);
             }
             let goes = |(other, entry): &(&Key, &Entry)| {
-                *other != key && entry.memory() > 0 && !entry.pinned && entry.running == 0
+                *other != key
+                    && entry.memory() > 0
+                    && !entry.pinned
+                    && entry.running == 0
+                    && !needed.contains(*other)
             };
             let oldest = state.models.iter().filter(goes).min_by_key(|(_, entry)| entry.last_used);
             let Some((oldest, _)) = oldest else { return Ok(false) };
@@ -246,6 +256,7 @@ impl State {
             && entry.load == Load::Not
         {
             entry.load = Load::Wanted;
+            entry.wanted = Instant::now();
             self.wanted.push_back(key.clone());
         }
     }

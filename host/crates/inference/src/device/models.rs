@@ -30,6 +30,8 @@ pub(super) struct Entry {
     /// As it was loaded last.
     pub(super) info: Option<Arc<ModelInfo>>,
     pub(super) load: Load,
+    /// Since when it is wanted, while it is not loaded.
+    pub(super) wanted: Instant,
     /// Runs under way.
     pub(super) running: usize,
     pub(super) last_used: Instant,
@@ -65,6 +67,7 @@ impl Entry {
             pinned: model.pinned,
             info: None,
             load: Load::Not,
+            wanted: Instant::now(),
             running: 0,
             last_used: Instant::now(),
             not_batched: false,

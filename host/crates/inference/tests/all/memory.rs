@@ -46,6 +46,18 @@ async fn the_model_that_was_not_used_for_longest_makes_room_unless_it_is_pinned(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn models_that_do_not_fit_together_take_turns() {
+    let kit = Kit::with(|settings| settings.cpu_memory = 12 * MIB);
+    let models = [0, 1].map(|at| heavy(&kit, 8, at));
+    let x = kit.longs(&[1], &[2]);
+    // Each has calls waiting while the other one is loaded.
+    let calls = (0..24).map(|n| kit.infer(&models[n % 2], x.clone()));
+    for answer in futures::future::join_all(calls).await {
+        assert_eq!(only(&answer.unwrap()), [1.0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_can_never_fit_is_refused_with_figures() {
     let kit = Kit::with(|settings| settings.cpu_memory = 4 * MIB);
     let model = heavy(&kit, 8, 0);
