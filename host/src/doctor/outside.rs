@@ -39,7 +39,8 @@ pub(super) fn gpu() -> Finding {
 /// What runs models: the library, tried in a process of its own as a host would start it.
 pub(super) fn onnxruntime(data: Option<&Path>) -> Finding {
     let check = "ONNX Runtime";
-    let builtin = "models run on the built-in backend, some two to seven times slower: name the library with         `onnxruntime` of [inference] (it is in the Python package onnxruntime, in capi/)";
+    let builtin = "models run on the built-in backend, some two to seven times slower: name the library with \
+                   `onnxruntime` of [inference] (it is in the Python package onnxruntime, in capi/)";
     let Some(library) = crate::app::inference::onnxruntime(data) else {
         return Finding::new(check, Verdict::Slower, "not found", builtin);
     };

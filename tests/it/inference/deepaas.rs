@@ -142,8 +142,14 @@ async fn what_is_asked_wrongly_is_told_all_at_once_and_runs_nothing() {
     refused(path, "*/*", &("multipart/form-data".to_owned(), Vec::new()), StatusCode::BAD_REQUEST, &["form"])
         .await;
     let large = form("data", "large.png", &vec![0; 65 << 20]);
-    refused(&format!("{path}?mode=fast"), "*/*", &large, StatusCode::PAYLOAD_TOO_LARGE, &["passes the limit of 64MiB"])
-        .await;
+    refused(
+        &format!("{path}?mode=fast"),
+        "*/*",
+        &large,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        &["passes the limit of 64MiB"],
+    )
+    .await;
     refused("/v2/models/nobody/predict/", "*/*", &coffee, StatusCode::UNAUTHORIZED, &[]).await;
     let known = host.admin(Method::GET, "/v2/models/nobody/", "").await;
     assert_eq!(known.status, StatusCode::NOT_FOUND, "{}", known.text());

@@ -16,6 +16,8 @@ const NVIDIA: &str = "nvidia.com/gpu=";
 pub(crate) struct EngineInfo {
     /// `cgroupfs` or `systemd`.
     pub(crate) cgroup_driver: String,
+    /// In which form it keeps logs as files, and the settings of that besides their size.
+    pub(crate) log: (&'static str, &'static [(&'static str, &'static str)]),
     /// How it is asked for a GPU.
     gpus: Gpus,
     /// Why users in its containers are not those of this machine, where that is so.
@@ -47,6 +49,11 @@ impl EngineInfo {
         };
         Self {
             cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default(),
+            // Podman refuses the form that Docker recommends.
+            log: match podman {
+                true => ("k8s-file", &[]),
+                false => ("local", &[("max-file", "1"), ("compress", "false")]),
+            },
             gpus: match (podman, has_runtime, named_gpus(info)) {
                 (true, ..) => Gpus::Podman,
                 (false, false, Some(names)) => Gpus::Named(names),

@@ -195,12 +195,14 @@ fn host_config(container: &Container, log: u64, around: Around<'_>) -> HostConfi
         mounts: Some(vec![bind(folder, MOUNT, true), bind(&folder.join("output"), PLACES.output, false)]),
         device_requests: info.gpu_request(container.gpus),
         log_config: Some(HostConfigLogConfig {
-            typ: Some("local".to_owned()),
-            config: Some(HashMap::from([
-                ("max-size".to_owned(), kept.to_string()),
-                ("max-file".to_owned(), "1".to_owned()),
-                ("compress".to_owned(), "false".to_owned()),
-            ])),
+            typ: Some(info.log.0.to_owned()),
+            config: Some(
+                [("max-size", kept.to_string())]
+                    .into_iter()
+                    .chain(info.log.1.iter().map(|(name, value)| (*name, (*value).to_owned())))
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect(),
+            ),
         }),
         ulimits: Some(vec![ResourcesUlimits { name: Some("core".to_owned()), soft: Some(0), hard: Some(0) }]),
         ..HostConfig::default()
