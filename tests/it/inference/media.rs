@@ -113,7 +113,8 @@ async fn hundreds_of_frames_and_a_sound_that_takes_its_time_are_one_report() {
     deploy(&host, &without_words());
     let folder = "found/long.mp4";
     let frame = |n: usize| {
-        let (frame, label) = (format!("{:07.1}s", n as f64 * 2.0), if n % 3 == 0 { "person" } else { "car" });
+        let (frame, label) =
+            (format!("{:07.1}s", n as f64 * 2.0), if n.is_multiple_of(3) { "person" } else { "car" });
         let objects = json!([{"label": label, "score": 0.5}]);
         let about = json!({"frame": format!("{frame}.jpg"), "time": n as f64 * 2.0, "objects": objects});
         (format!("{folder}/{frame}.json"), about.to_string())
