@@ -114,7 +114,7 @@ fn is_browser(headers: &HeaderMap) -> bool {
 
 /// A browser sends the admin's password along with whatever any page makes it send: what changes something must come
 /// from a page of this host, or from no page.
-fn same_site(method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn same_site(method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
     let site = http::HeaderName::from_static("sec-fetch-site");
     let own = match headers.contains_key(&site) {
         true => matches!(params::header(headers, site), Some("same-origin" | "none")),

@@ -96,8 +96,9 @@ impl FromRequestParts<Arc<Node>> for Model {
         let found = name.as_ref().and_then(|name| node.catalog.table().deployments.get(name).cloned());
         let deepaas =
             found.as_ref().and_then(|one| one.service.as_deepaas()).map(std::borrow::Cow::into_owned);
-        if !deepaas.as_ref().is_some_and(|deepaas| deepaas.open) {
-            access::may_call(parts, node, name.as_ref()).await?;
+        match deepaas.as_ref().is_some_and(|deepaas| deepaas.open) {
+            true => access::same_site(&parts.method, &parts.headers)?,
+            false => access::may_call(parts, node, name.as_ref()).await.map(drop)?,
         }
         match (found, deepaas) {
             (Some(deployment), Some(deepaas)) => Ok(Self { deployment, deepaas }),
@@ -185,7 +186,8 @@ pub(super) async fn predict(
 ) -> Result<Response, NotRun> {
     let wanted = answered::wanted(&model.deepaas, &headers, asked::accept_of(query.as_deref()))?;
     let service = &model.deployment.service;
-    let announced = body.size_hint().lower();
+    // A form is more than the file in it.
+    let announced = body.size_hint().lower().saturating_sub(asked::FORM as u64);
     let posted = async {
         let read = Asked::read(service, &model.deepaas.arguments, query.as_deref(), &headers, body);
         let Asked { mut arguments, input } = read.await?;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, Path, RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -129,10 +129,12 @@ pub(super) async fn model(
     called: Result<Called, Fault>,
     State(node): State<Arc<Node>>,
     Path(name): Path<String>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Fault> {
     // A name without a dot is one of DEEPaaS's, which has a slash at the end.
     if let (true, Ok(service)) = (called.is_err(), name.parse::<ServiceName>()) {
-        return Ok(Redirect::permanent(&format!("/v2/models/{service}/")).into_response());
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        return Ok(Redirect::permanent(&format!("/v2/models/{service}/{query}")).into_response());
     }
     described(&called?, &node).await.map(IntoResponse::into_response)
 }

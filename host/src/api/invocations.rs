@@ -50,6 +50,7 @@ pub(super) async fn list(
     let filter = Filter {
         service: wanted.service,
         state: wanted.state,
+        source: None,
         origin: wanted.origin.map(EventId),
         dead_letters: false,
         before: wanted.before,

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
-use wicket_core::{InvocationId, Queue as _, QueueError};
+use wicket_core::{InvocationId, Queue as _, QueueError, chain};
 
 use super::Node;
 
-type Tokens = HashMap<InvocationId, CancellationToken>;
+type Tokens = HashMap<InvocationId, (u64, CancellationToken)>;
 
 /// The attempts from the queue that run now, each with what stops it.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct Cancels(Arc<Mutex<Tokens>>);
 pub(crate) struct Cancellable {
     all: Arc<Mutex<Tokens>>,
     id: InvocationId,
+    /// Which attempt: a cancelled one may end after the next has begun.
+    number: u64,
     token: CancellationToken,
 }
 
@@ -26,8 +28,11 @@ impl Cancels {
     /// Takes note of an attempt that begins.
     pub(crate) fn of(&self, id: InvocationId) -> Cancellable {
         let token = CancellationToken::new();
-        lock(&self.0).insert(id, token.clone());
-        Cancellable { all: self.0.clone(), id, token }
+        let mut all = lock(&self.0);
+        let number = all.get(&id).map_or(0, |(number, _)| number + 1);
+        all.insert(id, (number, token.clone()));
+        drop(all);
+        Cancellable { all: self.0.clone(), id, number, token }
     }
 }
 
@@ -40,7 +45,10 @@ impl Cancellable {
 
 impl Drop for Cancellable {
     fn drop(&mut self) {
-        lock(&self.all).remove(&self.id);
+        let mut all = lock(&self.all);
+        if all.get(&self.id).is_some_and(|(number, _)| *number == self.number) {
+            all.remove(&self.id);
+        }
     }
 }
 
@@ -53,8 +61,17 @@ impl Node {
     pub(crate) async fn cancel(&self, id: InvocationId, reason: &str) -> Result<(), QueueError> {
         // First the queue: from then on nothing that its attempt has made counts.
         self.queue.cancel(id, reason).await?;
-        if let Some(token) = lock(&self.cancels.0).get(&id) {
+        if let Some((_, token)) = lock(&self.cancels.0).get(&id) {
             token.cancel();
+        }
+        // What an earlier process began, and would have been taken over.
+        if self.docker.is_waiting(id)
+            && let Err(error) = self.docker.discard(id).await
+        {
+            tracing::warn!(%id, error = chain(&error), "its container goes later");
+        }
+        if let Some(batch) = &self.batch {
+            batch.discard(id);
         }
         tracing::info!(%id, reason, "invocation cancelled");
         Ok(())

@@ -223,6 +223,10 @@ async fn an_open_model_needs_no_token_and_shows_no_other() {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
     let other = ask(&host, "/v2/models/classify/predict/", None, "*/*", &coffee).await;
     assert_eq!(other.status, StatusCode::UNAUTHORIZED);
+    let headers = [("origin", "http://evil.example"), ("content-type", coffee.0.as_str())];
+    let body = Bytes::from(coffee.1.clone());
+    let cross = host.send(Method::POST, "/v2/models/open/predict/", &headers, body).await;
+    assert_eq!(cross.status, StatusCode::FORBIDDEN, "no page of another site");
     // The page is for anybody, and has all that it needs.
     let page = host.get("/api").await;
     assert_eq!(page.status, StatusCode::OK);
@@ -232,6 +236,38 @@ async fn an_open_model_needs_no_token_and_shows_no_other() {
         assert!(part.status == StatusCode::OK && part.body.len() > 500, "{file}");
     }
     assert_eq!(host.get("/api/nothing.js").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_a_command_says_is_taken_for_what_it_can_be() {
+    let host = TestHost::start();
+    host.apply(
+        "- node:
+    name: says
+    wasm: {guest:environment}
+    deepaas:
+      accept: [application/json, image/png, text/plain]
+      arguments: [{ name: mode, default: fast }, { name: size, type: integer }]
+",
+    );
+    let token = token(&host, "says").await;
+    let none = (String::new(), Vec::new());
+    let ask =
+        async |accept: &str| ask(&host, "/v2/models/says/predict/?size=7", Some(&token), accept, &none).await;
+    let text = ask("text/plain").await;
+    assert_eq!(
+        (text.status, &text.headers["content-type"]),
+        (StatusCode::OK, &"text/plain".parse().expect("one"))
+    );
+    for variable in ["CONT_VAR_mode=fast", "CONT_VAR_size=7", "CONT_VAR_accept=text/plain"] {
+        assert!(text.text().contains(variable), "{variable}: {}", text.text());
+    }
+    let json = ask("application/json").await.json();
+    assert!(json["predictions"].as_str().is_some_and(|said| said.contains("CONT_VAR_size=7")), "{json}");
+    for other in ["image/png", "application/zip"] {
+        let answer = ask(other).await;
+        assert_eq!(answer.status, StatusCode::NOT_ACCEPTABLE, "{other}: {}", answer.text());
+    }
 }
 
 #[tokio::test]
@@ -293,6 +329,21 @@ async fn a_training_is_begun_watched_ended_and_cancelled() {
     let (long, bad, fine) = (json!(long), json!(bad), json!(fine));
     let (cancelled, error, done) = (json!("cancelled"), json!("error"), json!("done"));
     assert_eq!(states, [(&long, &cancelled), (&bad, &error), (&fine, &done)]);
+
+    // Who sends an event says where it comes from, and that makes no training of it.
+    let fields = json!({"events": [{"type": "org.example.x"}], "retry": {"attempts": 1}});
+    containers::deploy(&host, "other", "true", fields).await;
+    let forged =
+        json!({"specversion": "1.0", "id": "1", "type": "org.example.x", "source": "/v2/models/pupil/train"});
+    let admin = host.admin_header();
+    let headers = [("authorization", admin.as_str()), ("content-type", "application/cloudevents+json")];
+    let sent = host.send(Method::POST, "/events", &headers, forged.to_string().into()).await;
+    assert!(sent.status.is_success(), "{}", sent.text());
+    let receipt = until("it ran", SOON, async || host.receipts("other").await.pop()).await;
+    let its = receipt["id"].as_str().expect("an id");
+    let shown = get(&host, &format!("{path}{its}"), &token).await;
+    assert_eq!(shown.status, StatusCode::NOT_FOUND, "{}", shown.text());
+    assert_eq!(get(&host, path, &token).await.json().as_array().map(Vec::len), Some(3));
 
     let refused = ask(&host, &format!("{path}?epochs=-1"), Some(&token), "*/*", &pictures).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text());

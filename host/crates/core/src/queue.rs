@@ -68,6 +68,8 @@ pub struct Filter {
     pub service: Option<ServiceName>,
     /// In this state.
     pub state: Option<State>,
+    /// Of events from this source.
+    pub source: Option<String>,
     /// Of the workflow run that began with this event.
     pub origin: Option<crate::EventId>,
     /// Only dead letters (failed ones that came through the queue).

@@ -1,9 +1,10 @@
 //! What a service has made of a call, in the media type that its caller wants.
 
-use axum::Json;
+use std::collections::BTreeMap;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
 use wicket_config::{Deepaas, MediaType, ServiceName};
 
 use super::super::answer::Answer;
@@ -38,19 +39,21 @@ pub(super) fn wanted(
     if ranges.is_empty() && accept.is_empty() {
         ranges.push((1.0, "*/*".to_owned()));
     }
-    let all = known.iter().copied().chain([ZIP]);
+    let (refused, ranges): (Vec<_>, Vec<_>) = ranges.into_iter().partition(|(weight, _)| *weight == 0.0);
+    let is_refused = |one: &&str| refused.iter().any(|(_, range)| range == one);
+    let all = known.iter().copied().chain([ZIP]).filter(|one| !is_refused(one));
     let fits = |range: &str| all.clone().find(|one| matches(range, one));
     let found = ranges.iter().find_map(|(_, range)| fits(range));
     found.map(str::to_owned).ok_or_else(|| not_acceptable(format!("it answers in {}", known.join(", "))))
 }
 
-/// A range, and how much it is wanted; none when it is not.
+/// A range, and how much it is wanted, from 0 to 1; none when it is no range.
 fn range(text: &str) -> Option<(f32, String)> {
     let mut parts = text.split(';').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty())?.to_ascii_lowercase();
     let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
     let weight: f32 = weight.map_or(Some(1.0), |weight| weight.parse().ok())?;
-    (weight > 0.0).then_some((weight, name))
+    (0.0..=1.0).contains(&weight).then_some((weight, name))
 }
 
 fn matches(range: &str, media_type: &str) -> bool {
@@ -74,7 +77,8 @@ fn essence(content_type: Option<&str>) -> Option<String> {
 pub(super) async fn answer(service: &ServiceName, wanted: &str, made: Made) -> Result<Response, ApiError> {
     match wanted {
         MediaType::JSON => {
-            Ok(Json(json!({"status": "OK", "predictions": predictions(made).await?})).into_response())
+            let text = format!("{{\"status\":\"OK\",\"predictions\":{}}}", predictions(made).await?);
+            Ok(([(header::CONTENT_TYPE, MediaType::JSON)], text).into_response())
         }
         ZIP if !made.files.is_empty() => {
             Ok(Answer::zip(service, made.files, made.scratch).await?.into_response())
@@ -83,38 +87,46 @@ pub(super) async fn answer(service: &ServiceName, wanted: &str, made: Made) -> R
     }
 }
 
-/// The JSON that was made; where there are several files of it, each by its name.
-async fn predictions(made: Made) -> Result<Value, ApiError> {
+/// The JSON that was made, as it was written; where there are several files of it, each by its name.
+async fn predictions(made: Made) -> Result<Box<RawValue>, ApiError> {
     let is_json = |file: &&Output| essence(file.content_type.as_deref()).as_deref() == Some(MediaType::JSON);
-    let mut found = Map::new();
+    let failed = |error: std::io::Error| ApiError::internal("read the function's output", &error);
+    let mut found = BTreeMap::new();
+    let mut room = LARGEST_JSON;
     for file in made.files.iter().filter(is_json) {
-        found.insert(file.name.as_str().to_owned(), parsed(file).await?);
+        let size = tokio::fs::metadata(&file.file).await.map_err(failed)?.len();
+        room = room.checked_sub(size).ok_or_else(|| {
+            not_acceptable(format!("the JSON that it made is larger than {LARGEST_JSON} bytes in all"))
+        })?;
+        let text = tokio::fs::read(&file.file).await.map_err(failed)?;
+        found.insert(file.name.as_str().to_owned(), parsed(file.name.as_str(), text).await?);
     }
     if found.len() == 1 {
-        return Ok(found.into_iter().map(|(_, value)| value).next().unwrap_or_default());
+        return Ok(found.into_values().next().unwrap_or_default());
     }
     if !found.is_empty() {
-        return Ok(Value::Object(found));
+        return raw(&found);
     }
     let said = made.reply.body;
-    if let Ok(value) = serde_json::from_slice(&said) {
+    if let Ok(value) = serde_json::from_slice::<Box<RawValue>>(&said) {
         return Ok(value);
     }
     match std::str::from_utf8(&said) {
-        Ok(text) if !text.is_empty() || made.files.is_empty() => Ok(Value::from(text)),
+        Ok(text) if !text.is_empty() || made.files.is_empty() => raw(&text),
         _ => Err(otherwise(&made.files)),
     }
 }
 
-async fn parsed(file: &Output) -> Result<Value, ApiError> {
-    let failed = |error: std::io::Error| ApiError::internal("read the function's output", &error);
-    let name = params::shown(file.name.as_str());
-    if tokio::fs::metadata(&file.file).await.map_err(failed)?.len() > LARGEST_JSON {
-        return Err(not_acceptable(format!("its `{name}` is larger than {LARGEST_JSON} bytes")));
-    }
-    let text = tokio::fs::read(&file.file).await.map_err(failed)?;
-    serde_json::from_slice(&text).map_err(|error| {
-        let message = format!("its `{name}` is not the JSON that its name says: {error}");
+fn raw(value: &impl serde::Serialize) -> Result<Box<RawValue>, ApiError> {
+    serde_json::value::to_raw_value(value).map_err(|error| ApiError::internal("write its answer", &error))
+}
+
+/// Held to be JSON where that takes nobody's time.
+async fn parsed(name: &str, text: Vec<u8>) -> Result<Box<RawValue>, ApiError> {
+    let parsed = tokio::task::spawn_blocking(move || serde_json::from_slice(&text)).await;
+    let parsed = parsed.map_err(|error| ApiError::internal("read the function's output", &error))?;
+    parsed.map_err(|error| {
+        let message = format!("its `{}` is not the JSON that its name says: {error}", params::shown(name));
         ApiError::new(StatusCode::BAD_GATEWAY, "function_failed", message)
     })
 }
@@ -123,8 +135,15 @@ async fn parsed(file: &Output) -> Result<Value, ApiError> {
 async fn one(wanted: &str, made: Made) -> Result<Response, ApiError> {
     let Made { reply, files, scratch } = made;
     if files.is_empty() {
-        let said = essence(reply.content_type.as_deref());
-        if said.is_some_and(|said| said != wanted) {
+        let fits = match essence(reply.content_type.as_deref()) {
+            Some(said) => said == wanted,
+            // A command does not say what it writes: text is no picture, and what is no text is no text.
+            None => {
+                let (text, kind) = (std::str::from_utf8(&reply.body).is_ok(), wanted.split('/').next());
+                wanted != ZIP && (kind == Some("application") || text == (kind == Some("text")))
+            }
+        };
+        if !fits || reply.body.is_empty() {
             return Err(otherwise(&files));
         }
         let content_type = Some(wanted.to_owned());
@@ -175,6 +194,7 @@ mod tests {
             (&["application/json;q=0.2", "Image/JPEG"], "image/jpeg"),
             (&["application/zip"], "application/zip"),
             (&["application/*"], "application/json"),
+            (&["application/json;q=0, */*"], "image/jpeg"),
         ] {
             assert_eq!(chosen(accept).as_deref(), Ok(wanted), "{accept:?}");
         }
@@ -184,7 +204,15 @@ mod tests {
         };
         assert_eq!(said("*/*").as_deref(), Ok("image/jpeg"));
         assert_eq!(said("application/json").as_deref(), Ok("application/json"), "the header goes first");
-        for refused in [&["text/html"][..], &["image/jpeg;q=0"], &["image/png"], &["nonsense"], &[";q=1"]] {
+        for refused in [
+            &["text/html"][..],
+            &["image/jpeg;q=0"],
+            &["image/jpeg;q=2"],
+            &["image/jpeg;q=nan"],
+            &["image/png"],
+            &["nonsense"],
+            &[";q=1"],
+        ] {
             assert_eq!(chosen(refused), Err(StatusCode::NOT_ACCEPTABLE), "{refused:?}");
         }
     }

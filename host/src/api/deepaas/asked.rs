@@ -12,11 +12,13 @@ use super::super::error::ApiError;
 use super::super::{body, params};
 
 /// Bytes of all arguments but the file.
-const MAX_TEXT: usize = 64 << 10;
+const MAX_TEXT: usize = 60 << 10;
+/// Counted for each argument besides its bytes, so that all of them fit into variables.
+const EACH: usize = 64;
 /// Arguments in all; more are refused before they are looked at.
 const MAX_GIVEN: usize = 256;
 /// What a form may have besides its parts' contents.
-const FORM: u64 = 64 << 10;
+pub(super) const FORM: usize = 64 << 10;
 
 /// How a caller who sets no headers says in which media type he wants his answer, and one who says everything twice.
 const ACCEPT: &str = "accept";
@@ -122,10 +124,11 @@ impl Said {
         let content_type = params::header(headers, header::CONTENT_TYPE).unwrap_or_default();
         let broken = |error: multer::Error| form_error(error, limit);
         let boundary = multer::parse_boundary(content_type).map_err(broken)?;
-        let sizes =
-            SizeLimit::new().whole_stream((limit as u64).saturating_add(FORM)).per_field(limit as u64);
-        let constraints = Constraints::new().size_limit(sizes);
-        let mut form = Multipart::with_constraints(body::pieces(body), boundary, constraints);
+        // Whole: the reader looks for the end of a part's head from the beginning, with each piece that comes.
+        let whole = body::whole(body, limit.saturating_add(FORM)).await?;
+        let constraints = Constraints::new().size_limit(SizeLimit::new().per_field(limit as u64));
+        let pieces = futures::stream::iter([Ok::<_, std::convert::Infallible>(whole)]);
+        let mut form = Multipart::with_constraints(pieces, boundary, constraints);
         while let Some(field) = form.next_field().await.map_err(broken)? {
             if self.texts.len() + self.files.len() > MAX_GIVEN {
                 return Err(refused(&format!("a call says at most {MAX_GIVEN} things")));
@@ -153,13 +156,9 @@ impl Said {
 
 fn form_error(error: multer::Error, limit: usize) -> ApiError {
     match error {
-        multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => {
-            ApiError::too_large(format!("the form is larger than the service's `limits.body`, {limit} bytes"))
+        multer::Error::FieldSizeExceeded { .. } => {
+            ApiError::too_large(format!("the file passes the service's `limits.body`, {limit} bytes"))
         }
-        multer::Error::StreamReadFailed(error) => match error.downcast::<std::io::Error>() {
-            Ok(error) => ApiError::from_body(&error),
-            Err(error) => ApiError::bad("bad_form", format!("the form broke off: {error}")),
-        },
         error => ApiError::bad("bad_form", format!("this is no form: {error}")),
     }
 }
@@ -176,7 +175,7 @@ enum Brought {
 fn checked(arguments: &[Argument], said: Said) -> Result<(Map<String, Value>, Brought), Vec<String>> {
     let (mut values, mut brought, mut problems) = (Map::new(), Vec::new(), Vec::new());
     let Said { texts, files } = said;
-    if texts.iter().map(|(name, text)| name.len() + text.len()).sum::<usize>() > MAX_TEXT {
+    if texts.iter().map(|(name, text)| name.len() + text.len() + EACH).sum::<usize>() > MAX_TEXT {
         return Err(vec![format!("all arguments but the file have at most {MAX_TEXT} bytes")]);
     }
     let named = |name: &str| arguments.iter().find(|argument| argument.name.as_str() == name);
@@ -192,6 +191,10 @@ fn checked(arguments: &[Argument], said: Said) -> Result<(Map<String, Value>, Br
         };
         if values.contains_key(&name) {
             problems.push(format!("`{name}` is said twice"));
+            continue;
+        }
+        if text.contains('\0') {
+            problems.push(format!("`{name}` has a NUL in it"));
             continue;
         }
         match (argument.kind, argument.value(&text)) {
@@ -239,7 +242,8 @@ fn checked(arguments: &[Argument], said: Said) -> Result<(Map<String, Value>, Br
     if brought.len() > 1 {
         problems.push(format!("only one of {} is sent in one call", inputs.join(", ")));
     }
-    if brought.is_empty() && !inputs.is_empty() && problems.is_empty() {
+    // Of several one is meant; a single one says itself whether it may be left out.
+    if brought.is_empty() && inputs.len() > 1 && problems.is_empty() {
         problems.push(format!("there is nothing to look at: send {}", inputs.join(" or ")));
     }
     if problems.is_empty() {
@@ -321,6 +325,8 @@ mod tests {
         );
         let nothing = checked(&arguments(), said(&[("mode", "fast")], &[])).unwrap_err();
         assert_eq!(nothing, ["there is nothing to look at: send `data` or `link`"]);
+        let nul = said(&[("mode", "fast\0")], &["data"]);
+        assert_eq!(checked(&arguments(), nul).unwrap_err(), ["`mode` has a NUL in it", "`mode` is missing"]);
         let large = said(&[("mode", &"x".repeat(MAX_TEXT + 1))], &[]);
         assert!(checked(&arguments(), large).unwrap_err()[0].contains("at most"));
     }

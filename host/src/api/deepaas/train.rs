@@ -21,8 +21,8 @@ use super::asked::Asked;
 use super::unknown;
 use crate::node::{Node, model_source};
 
-/// Trainings in one list.
-const LISTED: u32 = 100;
+/// Trainings in one list: each is read with its file.
+const LISTED: u32 = 20;
 /// Largest file of a training: it travels in the queue.
 const MAX_FILE: u64 = 8 << 20;
 
@@ -67,7 +67,9 @@ impl Trained {
         };
         let id = text.parse::<InvocationId>().map_err(|_| none())?;
         let receipt = node.queue.receipt(id).await?;
-        receipt.filter(|one| one.source == self.source()).ok_or_else(none)
+        // Who sends events says where they come from: only the trainer's are trainings.
+        let is_one = |one: &Receipt| one.source == self.source() && one.service == self.train.service;
+        receipt.filter(is_one).ok_or_else(none)
     }
 }
 
@@ -110,18 +112,16 @@ pub(in crate::api) async fn submit(
 /// The trainings of a model, the newest first.
 #[utoipa::path(get, path = "/v2/models/{model}/train/", operation_id = "deepaas_trainings", tag = "deepaas", security(("token" = []), ("admin" = [])),
     params(("model" = String, Path, description = "The service")), responses(
-    (status = 200, description = "The newest hundred", body = Vec<Object>),
+    (status = 200, description = "The newest twenty", body = Vec<Object>),
     (status = 404, description = "There is no such model"),
     (status = 501, description = "The model is not trained here")))]
 pub(in crate::api) async fn list(
     trained: Trained,
     State(node): State<Arc<Node>>,
 ) -> Result<Json<Vec<Value>>, ApiError> {
-    let filter = Filter { service: Some(trained.train.service.clone()), limit: 1000, ..Filter::default() };
-    let source = trained.source();
-    let mut receipts = node.queue.list(&filter).await?;
-    receipts.retain(|receipt| receipt.source == source);
-    receipts.truncate(LISTED as usize);
+    let (service, source) = (Some(trained.train.service.clone()), Some(trained.source()));
+    let filter = Filter { service, source, limit: LISTED, ..Filter::default() };
+    let receipts = node.queue.list(&filter).await?;
     let mut trainings = Vec::with_capacity(receipts.len());
     for receipt in &receipts {
         trainings.push(view(&node, receipt).await?);

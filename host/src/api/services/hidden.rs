@@ -71,7 +71,7 @@ mod tests {
     fn what_was_read_can_be_sent_back() {
         let stored = deployed();
         let shown = fdl::wire(&stored.service);
-        assert!(!shown.to_string().contains("deep"), "{shown}");
+        assert!(!shown.to_string().contains("deep "), "{shown}");
         let (mut service, mut secrets) = read(&shown);
         restore(&mut service, &mut secrets, Some(&stored)).unwrap();
         assert_eq!(service, stored.service);

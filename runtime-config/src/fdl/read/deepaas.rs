@@ -85,8 +85,8 @@ fn argument(reader: &mut Reader, mut table: Table<'_>, node: &Node) -> Option<Ar
         let text = reader.parse(node, &table.path("default"))?;
         Some((node, text))
     });
-    let (choices_path, default_path, bounds_path) =
-        (table.path("choices"), table.path("default"), table.path("minimum"));
+    let (choices_path, default_path, bounds_path, name_path) =
+        (table.path("choices"), table.path("default"), table.path("minimum"), table.path("name"));
     table.end(reader);
     let mut argument = Argument {
         name: name?,
@@ -98,6 +98,16 @@ fn argument(reader: &mut Reader, mut table: Table<'_>, node: &Node) -> Option<Ar
         maximum,
         description,
     };
+    if argument.name.as_str() == "accept" {
+        let help = Some("it is the media type of the answer, which `accept` beside `arguments` lists");
+        reader.say(node, &name_path, "no argument is called `accept`".to_owned(), help);
+    }
+    let bound = |number: &Option<serde_json::Number>| number.as_ref().and_then(serde_json::Number::as_f64);
+    if let (Some(least), Some(most)) = (bound(&argument.minimum), bound(&argument.maximum))
+        && least > most
+    {
+        reader.say(node, &bounds_path, "the `minimum` is more than the `maximum`".to_owned(), None);
+    }
     let is_number = matches!(kind, ArgumentKind::Integer | ArgumentKind::Number);
     if !is_number && (argument.minimum.is_some() || argument.maximum.is_some()) {
         reader.say(node, &bounds_path, format!("a {kind} has no `minimum` and no `maximum`"), None);

@@ -105,24 +105,30 @@ impl Device {
         }
     }
 
-    /// Has the worker load the next model that is wanted, if there is room.
+    /// Has the worker load the next model that is wanted, if there is room. While that has to wait for room, those after it
+    /// may come that fit beside what is there.
     pub(super) fn start_load(self: &Arc<Self>, state: &mut State) {
+        let mut waiting = VecDeque::new();
         while state.loading.is_none()
             && let Some(key) = state.wanted.pop_front()
         {
-            match self.load(state, &key) {
+            match self.load(state, &key, waiting.is_empty()) {
                 Ok(true) => {}
-                Ok(false) => {
-                    // When a run ends there may be room.
-                    state.wanted.push_front(key);
-                    return;
-                }
+                // When a run ends there may be room.
+                Ok(false) => waiting.push_back(key),
                 Err(error) => state.not_loaded(&key, &error),
             }
         }
+        waiting.append(&mut state.wanted);
+        state.wanted = waiting;
     }
 
-    fn load(self: &Arc<Self>, state: &mut State, key: &Key) -> Result<bool, InferenceError> {
+    fn load(
+        self: &Arc<Self>,
+        state: &mut State,
+        key: &Key,
+        may_unload: bool,
+    ) -> Result<bool, InferenceError> {
         let Some(entry) = state.models.get(key) else { return Ok(true) };
         if let Some(refusal) = entry.refusal(&key.digest) {
             return Err(refusal);
@@ -138,7 +144,7 @@ impl Device {
         }
         // What it took last time is the best guess; a new one takes at least its file.
         let guess = entry.info.as_ref().map_or(size, |info| info.memory);
-        if !self.make_room(state, key, guess)? {
+        if !self.make_room(state, key, guess, may_unload)? {
             return Ok(false);
         }
         let number = state.next_number() as u32;
@@ -159,7 +165,13 @@ impl Device {
     /// Unloads what was not used for longest until so many bytes are free; says whether they are. A model for which calls
     /// waited before this one was wanted stays until they have run: two that do not fit together would unload each
     /// other for ever, and neither run.
-    pub(super) fn make_room(&self, state: &mut State, key: &Key, size: u64) -> Result<bool, InferenceError> {
+    fn make_room(
+        &self,
+        state: &mut State,
+        key: &Key,
+        size: u64,
+        may_unload: bool,
+    ) -> Result<bool, InferenceError> {
         let limit = self.budget();
         let pinned: u64 = state.models.values().filter(|entry| entry.pinned).map(Entry::memory).sum();
         if size.saturating_add(pinned) > limit {
@@ -172,24 +184,33 @@ impl Device {
         // Suspects go before all calls that wait.
         let before = |call: &&Waiting| call.since <= wanted && state.suspects.is_empty();
         let needed: HashSet<Key> = state.queue.iter().filter(before).map(|call| call.key.clone()).collect();
-        loop {
-            let used: u64 = state.models.values().map(Entry::memory).sum();
-            if used.saturating_add(size) <= limit {
-                return Ok(true);
-            }
-            let goes = |(other, entry): &(&Key, &Entry)| {
-                *other != key
-                    && entry.memory() > 0
-                    && !entry.pinned
-                    && entry.running == 0
-                    && !needed.contains(*other)
-            };
-            let oldest = state.models.iter().filter(goes).min_by_key(|(_, entry)| entry.last_used);
-            let Some((oldest, _)) = oldest else { return Ok(false) };
-            let oldest = oldest.clone();
-            tracing::info!(model = %oldest.digest, device = %self.target, "a model is unloaded to make room");
-            state.unload(&oldest);
+        let used: u64 = state.models.values().map(Entry::memory).sum();
+        let mut missing = used.saturating_add(size).saturating_sub(limit);
+        let goes = |(other, entry): &(&Key, &Entry)| {
+            let may = !entry.pinned && entry.running == 0 && !needed.contains(*other);
+            *other != key && entry.memory() > 0 && may
+        };
+        let mut rested: Vec<(&Key, &Entry)> = state.models.iter().filter(goes).collect();
+        // Nothing goes in vain.
+        if missing > 0
+            && (!may_unload || rested.iter().map(|(_, entry)| entry.memory()).sum::<u64>() < missing)
+        {
+            return Ok(false);
         }
+        rested.sort_by_key(|(_, entry)| entry.last_used);
+        let mut gone = Vec::new();
+        for (other, entry) in rested {
+            if missing == 0 {
+                break;
+            }
+            missing = missing.saturating_sub(entry.memory());
+            gone.push(other.clone());
+        }
+        for other in gone {
+            tracing::info!(model = %other.digest, device = %self.target, "a model is unloaded to make room");
+            state.unload(&other);
+        }
+        Ok(true)
     }
 
     pub(super) fn loaded(
@@ -203,7 +224,7 @@ impl Device {
         };
         let key = loading.key;
         // Room for what it takes in truth; others may be in use and have to go later.
-        let room = self.make_room(state, &key, loaded.memory);
+        let room = self.make_room(state, &key, loaded.memory, true);
         state.set(&key, Load::Ready { number, memory: loaded.memory });
         if let Err(error) = room {
             state.unload(&key);

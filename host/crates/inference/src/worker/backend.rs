@@ -1,8 +1,8 @@
 //! What both backends are to a worker.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::wire::Fault;
 use crate::{Dtype, Port};
@@ -64,13 +64,15 @@ pub(super) trait Output {
 #[derive(Default)]
 pub(super) struct Stop {
     asked: AtomicBool,
-    how: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    how: Mutex<Option<How>>,
 }
 
+type How = Box<dyn Fn() + Send + Sync>;
+
 impl Stop {
-    /// Says how this run is ended, once it can be.
+    /// Says how what runs now is ended; a run may be made in several goes.
     pub(super) fn by(&self, how: impl Fn() + Send + Sync + 'static) {
-        let _ = self.how.set(Box::new(how));
+        *self.how() = Some(Box::new(how));
         if self.asked() {
             self.ask();
         }
@@ -78,9 +80,13 @@ impl Stop {
 
     pub(super) fn ask(&self) {
         self.asked.store(true, Ordering::SeqCst);
-        if let Some(how) = self.how.get() {
+        if let Some(how) = &*self.how() {
             how();
         }
+    }
+
+    fn how(&self) -> MutexGuard<'_, Option<How>> {
+        self.how.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn asked(&self) -> bool {
@@ -143,6 +149,18 @@ mod tests {
         let symbols = dims.iter().map(|(_, name)| (*name).to_owned()).collect();
         let dims = Some(dims.iter().map(|(dim, _)| *dim).collect());
         Signature { port: Port { name: "x".into(), dtype: Dtype::F32, dims }, symbols }
+    }
+
+    #[test]
+    fn what_runs_now_is_ended() {
+        let stop = Stop::default();
+        let ended = std::sync::Arc::new(Mutex::new(Vec::new()));
+        for go in ["first", "second"] {
+            let ended = ended.clone();
+            stop.by(move || ended.lock().unwrap().push(go));
+        }
+        stop.ask();
+        assert_eq!(*ended.lock().unwrap(), ["second"]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(super) enum Work {
 
 pub(super) struct Run {
     pub(super) id: u64,
+    pub(super) model: u32,
     pub(super) session: Option<Arc<dyn Session>>,
     pub(super) calls: Vec<Vec<Given>>,
     pub(super) stop: Arc<Stop>,
@@ -128,7 +129,7 @@ impl Worker {
             .collect::<io::Result<Vec<Vec<_>>>>()?;
         let stop = Arc::new(Stop::default());
         state.runs.insert(id, stop.clone());
-        Ok(Work::Run(Run { id, session, calls, stop }))
+        Ok(Work::Run(Run { id, model, session, calls, stop }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! ONNX Runtime, by a library found at run time.
 #![expect(unsafe_code, reason = "the C interface of ONNX Runtime")]
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString, c_char};
 use std::path::Path;
 use std::ptr::{NonNull, null_mut};
@@ -81,6 +82,10 @@ impl Runtime {
             let names = signatures.iter().map(|one| CString::new(one.port.name.as_str()));
             names.collect::<Result<Vec<_>, _>>().map_err(|error| Fault::Model(error.to_string()))
         };
+        let all = |signatures: &[Signature]| -> Vec<String> {
+            signatures.iter().map(|one| one.port.name.clone()).collect()
+        };
+        let (inputs_of, outputs_of) = (all(&inputs), all(&outputs));
         Ok(Graph {
             input_names: names(&inputs)?,
             output_names: names(&outputs)?,
@@ -88,7 +93,7 @@ impl Runtime {
             outputs,
             memory: MemoryInfo::default(),
             one_at_a_time: (self.device != Target::Cpu).then(Mutex::default),
-            keeps_word: AtomicBool::new(true),
+            in_place: AtomicBool::new(each_is_made(&inputs_of, &outputs_of)),
             session,
         })
     }
@@ -151,8 +156,9 @@ pub(super) struct Graph {
     memory: MemoryInfo<'static>,
     /// On a GPU runs of one session take turns.
     one_at_a_time: Option<Mutex<()>>,
-    /// Its outputs were of the shapes that the model's file says, so far.
-    keeps_word: AtomicBool,
+    /// Its outputs can be written where they are wanted: each is made by a node of its own, and they were of the shapes that
+    /// the model's file says, so far.
+    in_place: AtomicBool,
 }
 
 impl Session for Graph {
@@ -171,13 +177,13 @@ impl Session for Graph {
         let made = made.collect::<Result<Vec<_>, _>>()?;
         if let Some(plan) = self.planned(inputs) {
             let is: Vec<_> = made.iter().map(|one| (one.dtype(), one.shape())).collect();
-            self.keeps_word.store(is == plan, Relaxed);
+            self.in_place.store(is == plan, Relaxed);
         }
         Ok(made)
     }
 
     fn planned(&self, inputs: &[Input<'_>]) -> Option<Vec<(Dtype, Vec<u64>)>> {
-        if !self.keeps_word.load(Relaxed) {
+        if !self.in_place.load(Relaxed) {
             return None;
         }
         planned(&self.inputs, &self.outputs, inputs)
@@ -325,6 +331,13 @@ impl Output for Owned {
         let bytes = unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast::<u8>(), to.len()) };
         to.copy_from_slice(bytes);
     }
+}
+
+/// Whether no output is an input, and none is there twice: ONNX Runtime leaves the place of such a one as it is, and says that
+/// all went well.
+fn each_is_made(inputs: &[String], outputs: &[String]) -> bool {
+    let mut seen: HashSet<&String> = inputs.iter().collect();
+    outputs.iter().all(|output| seen.insert(output))
 }
 
 fn runtime(error: ort::Error) -> Fault {

@@ -26,6 +26,8 @@ struct Piece {
     map: Option<Map>,
     /// The host reads it, or may.
     read: bool,
+    /// Whose outputs were in it last.
+    model: u32,
 }
 
 /// A piece to be filled.
@@ -41,8 +43,8 @@ impl OutputPool {
         Self { limit, pieces: Mutex::default() }
     }
 
-    /// A piece of at least so many bytes.
-    pub(super) fn take(&self, len: usize) -> Result<Filling, Fault> {
+    /// A piece of at least so many bytes, with nothing in it of another model.
+    pub(super) fn take(&self, len: usize, model: u32) -> Result<Filling, Fault> {
         let size = size_class(len);
         let id = {
             let mut pieces = self.pieces();
@@ -54,9 +56,15 @@ impl OutputPool {
                 .map(|(id, piece)| (*id, piece))
                 .filter(|(_, piece)| fits(piece))
                 .min_by_key(|(_, piece)| piece.len)
-                && let Some(map) = piece.map.take()
+                && let Some(mut map) = piece.map.take()
             {
                 piece.read = true;
+                let is_clean = std::mem::replace(&mut piece.model, model) == model;
+                drop(pieces);
+                // What a runtime leaves out must not show what another service has inferred.
+                if !is_clean {
+                    map.bytes_mut().fill(0);
+                }
                 return Ok(Filling { id, map, new: false });
             }
             if pieces.bytes + size as u64 > self.limit {
@@ -65,7 +73,7 @@ impl OutputPool {
             pieces.bytes += size as u64;
             pieces.next += 1;
             let id = pieces.next;
-            pieces.all.insert(id, Piece { len: size, map: None, read: true });
+            pieces.all.insert(id, Piece { len: size, map: None, read: true, model });
             id
         };
         match Map::create(size) {

@@ -74,7 +74,7 @@ impl Worker {
     ) -> Result<LaidOut, Fault> {
         let fits = |shape: &[u64]| rows.is_none_or(|rows| shape.first().copied() == rows);
         if let Some(plan) = session.planned(inputs).filter(|plan| plan.iter().all(|(_, shape)| fits(shape))) {
-            let (mut filling, places) = self.room(plan, run.calls.len())?;
+            let (mut filling, places) = self.room(plan, run)?;
             let slots = slots(filling.map.bytes_mut(), &places);
             match session.run_into(inputs, slots, &run.stop) {
                 Ok(true) => return Ok((filling, places)),
@@ -90,7 +90,7 @@ impl Worker {
             return Err(Fault::Rows);
         }
         let shapes = outputs.iter().map(|output| (output.dtype(), output.shape())).collect();
-        let (mut filling, places) = self.room(shapes, run.calls.len())?;
+        let (mut filling, places) = self.room(shapes, run)?;
         for (output, slot) in outputs.iter().zip(slots(filling.map.bytes_mut(), &places)) {
             output.write(slot.bytes);
         }
@@ -98,7 +98,7 @@ impl Worker {
     }
 
     /// A piece for outputs of these types and shapes.
-    fn room(&self, shapes: Vec<(Dtype, Vec<u64>)>, calls: usize) -> Result<LaidOut, Fault> {
+    fn room(&self, shapes: Vec<(Dtype, Vec<u64>)>, run: &Run) -> Result<LaidOut, Fault> {
         let mut end = 0_usize;
         let mut places = Vec::with_capacity(shapes.len());
         for (dtype, shape) in shapes {
@@ -107,11 +107,11 @@ impl Worker {
             places.push(Place { piece: 0, start: end as u64, dtype, shape });
             end = end.saturating_add(len).next_multiple_of(ALIGN);
         }
-        let limit = self.hello.max_output.saturating_mul(calls as u64);
+        let limit = self.hello.max_output.saturating_mul(run.calls.len() as u64);
         if end as u64 > limit {
             return Err(Fault::TooLarge { size: end as u64, limit });
         }
-        let filling = self.outputs.take(end)?;
+        let filling = self.outputs.take(end, run.model)?;
         for place in &mut places {
             place.piece = filling.id;
         }

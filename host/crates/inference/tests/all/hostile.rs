@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use wicket_inference::{Dtype, InferenceError, Model};
+use wicket_inference::{Backend, Dtype, InferenceError, Model};
 
-use crate::kit::{BACKENDS, Kit, on, only, signal};
+use crate::kit::{BACKENDS, Kit, on, only, signal, to_floats};
 use crate::onnx::{Dim, Graph, fills, graph_attribute, node, one, value, weights, weights_elsewhere};
 
 async fn refused(kit: &Kit, bytes: &[u8]) -> String {
@@ -119,4 +119,34 @@ async fn text_is_no_tensor_that_is_served() {
     }
     let why = refused(&kit, &model).await;
     assert!(why.contains("input \"x\" has elements of type 8"), "{why}");
+}
+
+/// ONNX Runtime leaves the place of an output as it is that is an input too, or stands there twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_no_node_makes_shows_nothing_of_another_service() {
+    let kit = Kit::start();
+    let dims = [Dim::Any("n")];
+    let (x, y) = (|| value("x", Dtype::F32, &dims), || value("y", Dtype::F32, &dims));
+    let relu = || vec![node("Relu", &["x"], &["y"], &[])];
+    let model = |bytes: Vec<u8>| on(Backend::OnnxRuntime, &kit.model(&bytes));
+    let passes = model(Graph::new(relu(), vec![x()], vec![x(), y()]).model());
+    let twice = model(Graph::new(relu(), vec![x()], vec![y(), y()]).model());
+    let other = model(one("Relu", Dtype::F32, &dims));
+    let mut served = 0;
+    for round in 0..4_u16 {
+        let secret = vec![f32::from(round) + 1000.5; 512];
+        let told = kit.infer(&other, kit.floats(&[512], &secret)).await.unwrap();
+        assert_eq!(only(&told), secret);
+        drop(told);
+        for model in [&passes, &twice] {
+            let numbers = vec![f32::from(round) + 2.0; 256];
+            // Whether a runtime takes such a model is its own affair.
+            let Ok(answer) = kit.infer(model, kit.floats(&[256], &numbers)).await else { continue };
+            served += 1;
+            for (name, output) in &answer.outputs {
+                assert_eq!(to_floats(output), numbers, "{name} in round {round}");
+            }
+        }
+    }
+    assert!(served >= 4, "a model whose input is an output is a good one");
 }

@@ -120,6 +120,9 @@ pub async fn receipts_are_listed_newest_first_by_page_and_filter(subject: &impl 
     assert_eq!(list(Filter { origin: origin.clone(), ..Filter::default() }).await, ["b3", "a3"]);
     assert_eq!(list(Filter { origin, ..a() }).await, ["a3"]);
 
+    let of = |source: &str| Filter { source: Some(source.to_owned()), ..a() };
+    assert_eq!(list(of("/contract")).await.len(), list(a()).await.len());
+    assert!(list(of("/elsewhere")).await.is_empty());
     let page = queue.list(&Filter { limit: 2, ..a() }).await.expect("a list");
     let before = Some(page[1].id);
     assert_eq!(list(Filter { before, limit: 2, ..a() }).await, ["a3", "a2"]);

@@ -240,6 +240,7 @@ impl State {
             .map(|entry| &entry.receipt)
             .filter(|receipt| filter.service.as_ref().is_none_or(|service| receipt.service == *service))
             .filter(|receipt| filter.state.is_none_or(|state| receipt.state == state))
+            .filter(|receipt| filter.source.as_ref().is_none_or(|source| receipt.source == *source))
             .filter(|receipt| filter.origin.as_ref().is_none_or(|origin| receipt.origin == *origin))
             .take(limit as usize)
             .cloned()

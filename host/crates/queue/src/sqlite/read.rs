@@ -50,6 +50,9 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<Receipt>, S
     if let Some(service) = &service {
         values.push((":service", service));
     }
+    if let Some(source) = &filter.source {
+        values.push((":source", source));
+    }
     if let Some(origin) = &filter.origin {
         values.push((":origin", &origin.0));
     }
@@ -64,6 +67,7 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<Receipt>, S
             let last = found.iter().position(|receipt| Some(receipt.id) == filter.before);
             found.drain(..=last.unwrap_or(found.len() - 1));
         }
+        found.retain(|receipt| filter.source.as_ref().is_none_or(|source| receipt.source == *source));
         receipts.append(&mut found);
     }
     // The run of a call in a pack: its id is the id of its event.
@@ -73,6 +77,7 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<Receipt>, S
         && seq < before
         && filter.service.as_ref().is_none_or(|service| *service == receipt.service)
         && filter.state.is_none_or(|state| state == receipt.state)
+        && filter.source.as_ref().is_none_or(|source| *source == receipt.source)
         && !filter.dead_letters
     {
         receipts.push(receipt);
@@ -90,6 +95,10 @@ pub(super) fn query(filter: &Filter) -> String {
         (Some(_), Some(_)) => text.push_str(" AND +service = :service AND origin = :origin"),
         (None, Some(_)) => text.push_str(" AND origin = :origin"),
         (None, None) => (),
+    }
+    if filter.source.is_some() {
+        // A pack says nothing of those in it.
+        text.push_str(" AND (+source = :source OR +state = 5)");
     }
     text.push_str(match filter.state {
         None => "",

@@ -59,6 +59,10 @@ pub async fn get(grants: &Grants, address: &str, most: usize, patience: Duration
             return Err(NotGot::Address(brief(address.as_str())));
         }
         address.set_fragment(None);
+        if !address.username().is_empty() || address.password().is_some() {
+            let why = "an address has no name and no password in it".to_owned();
+            return Err(NotGot::Failed { from: brief(address.as_str()), why });
+        }
         let uri: Uri = address.as_str().parse().map_err(|_| NotGot::Address(brief(address.as_str())))?;
         let from = shown(&uri);
         let failed = |why: String| NotGot::Failed { from: from.clone(), why };
@@ -118,8 +122,12 @@ async fn once(grants: &Grants, uri: Uri, most: usize, left: Duration) -> Result<
     }
 }
 
-/// Short, and without what may be secret.
+/// Short, and without what may be secret: neither a query, nor a name and a password before the host.
 fn brief(address: &str) -> String {
     let plain = address.split(['?', '#']).next().unwrap_or_default();
+    let plain = match plain.split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()),
+        None => plain.to_owned(),
+    };
     plain.chars().take(100).flat_map(char::escape_default).collect()
 }
