@@ -56,6 +56,12 @@ pub(crate) fn ready() -> anyhow::Result<Engine> {
     image::of_the_stories(&folder.join("image.tar"))?;
     let engine = find()?;
     image::make(image::Image::Ffmpeg, &engine.socket)?;
+    match image::has_model() {
+        true => image::make(image::Image::Detector, &engine.socket)?,
+        false => say::line(
+            "    no image for the story of the detector: `cargo xtask models` fetches its model first",
+        ),
+    }
     if rustix::process::geteuid().is_root() {
         tell_daemon()?;
     }

@@ -1,26 +1,42 @@
-//! Images without a registry: a root file system of a few static programs, handed to the engine as a tar.
+//! Images without a registry: a root file system of a few programs, handed to the engine as a tar.
+
+mod detector;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use self::detector::has_model;
 use crate::engine::http;
 use crate::python::{Python, Wheel};
-use crate::{apt, engine, run, say};
+use crate::{apt, engine, models, run, say};
+
+/// What to make.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Which.
+    name: Image,
+    /// With CUDA 13 for machines that have a GPU: the detector's, then named wicketgate/detector:1-gpu.
+    #[arg(long)]
+    gpu: bool,
+}
 
 /// An image that functions run in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Image {
     /// wicketgate/ffmpeg:7: ffmpeg, a shell and its tools; what `functions/split` runs in.
     Ffmpeg,
+    /// wicketgate/detector:1: Python, ONNX Runtime and a model; what `functions/object-detector/detect.py` runs in.
+    Detector,
+    /// The same with CUDA.
+    #[value(skip)]
+    DetectorGpu,
 }
 
-/// What `functions/video.yaml` names.
-const FFMPEG: (&str, &str) = ("wicketgate/ffmpeg", "7");
 /// ffmpeg 7.0.2, linked statically, is in a package of Python.
 const PIN: &str = "imageio-ffmpeg==0.6.0 \
                    --hash=sha256:c7e46fcec401dd990405049d2e2f475e2b397779df2519b544b8aab515195282 \
@@ -28,8 +44,59 @@ const PIN: &str = "imageio-ffmpeg==0.6.0 \
 /// The label that tells what an image was made of.
 const LABEL: &str = "dev.wicketgate.recipe";
 
+/// How an image is made.
+#[derive(Debug)]
+struct Recipe {
+    /// What workflows name.
+    name: &'static str,
+    tag: &'static str,
+    /// All that it is made of.
+    digest: String,
+    /// Where that comes from, for people.
+    from: &'static str,
+    /// What else is set in it, as a Dockerfile has it.
+    settings: &'static [&'static str],
+}
+
+impl Image {
+    fn recipe(self) -> anyhow::Result<Recipe> {
+        Ok(match self {
+            Self::Ffmpeg => Recipe {
+                name: "wicketgate/ffmpeg",
+                tag: "7",
+                digest: hex::encode(&Sha256::digest(PIN)[..8]),
+                from: "ffmpeg from PyPI (29 MB) and busybox from Debian (1 MB)",
+                settings: &[],
+            },
+            Self::Detector => Recipe {
+                name: "wicketgate/detector",
+                tag: "1",
+                digest: detector::digest(false)?,
+                from: "Python and busybox from Debian (9 MB), and ONNX Runtime from PyPI (52 MB)",
+                settings: &[],
+            },
+            Self::DetectorGpu => Recipe {
+                name: "wicketgate/detector",
+                tag: "1-gpu",
+                digest: detector::digest(true)?,
+                from: "Python and busybox from Debian (9 MB), ONNX Runtime and CUDA from PyPI (2 GB)",
+                // What NVIDIA's runtime brings into the container.
+                settings: &["ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility"],
+            },
+        })
+    }
+}
+
 /// Makes an image on this machine's own engine.
-pub(crate) fn on_own_engine(image: Image) -> anyhow::Result<()> {
+pub(crate) fn on_own_engine(options: &Options) -> anyhow::Result<()> {
+    let image = match (options.name, options.gpu) {
+        (Image::Detector, true) => Image::DetectorGpu,
+        (image, false) => image,
+        (_, true) => bail!("only the image `detector` has something for a GPU"),
+    };
+    if image != Image::Ffmpeg && !has_model() {
+        say::step("the model", || models::ready(models::Options::default()))?;
+    }
     let socket = engine::own_socket();
     make(image, &socket).with_context(|| {
         format!(
@@ -42,28 +109,31 @@ pub(crate) fn on_own_engine(image: Image) -> anyhow::Result<()> {
 
 /// Makes an image on the engine at a socket, unless it is there.
 pub(crate) fn make(image: Image, socket: &Path) -> anyhow::Result<()> {
-    let Image::Ffmpeg = image;
-    let (name, tag) = FFMPEG;
-    let recipe = hex::encode(&Sha256::digest(PIN)[..8]);
+    let Recipe { name, tag, digest, from, settings } = image.recipe()?;
     let (status, about) = http::ask(socket, "GET", &format!("/images/{name}:{tag}/json"), None)?;
     if status == 200 {
         let about: serde_json::Value =
             serde_json::from_slice(&about).context("the engine answers no JSON")?;
-        if about["Config"]["Labels"][LABEL] == recipe.as_str() {
+        if about["Config"]["Labels"][LABEL] == digest.as_str() {
             say::line(&format!("    the image {name}:{tag} is there"));
             return Ok(());
         }
     }
-    let tar = run::cache()?.join("images").join(format!("ffmpeg-{recipe}.tar"));
+    let file = format!("{}-{digest}.tar", name.rsplit('/').next().unwrap_or(name));
+    let tar = run::cache()?.join("images").join(file);
     if !tar.exists() {
-        say::step(
-            "the image: fetching ffmpeg from PyPI (29 MB) and busybox from Debian (1 MB), once",
-            || ffmpeg(&tar),
-        )?;
+        say::step(&format!("the image: fetching {from}, once"), || match image {
+            Image::Ffmpeg => ffmpeg(&tar),
+            Image::Detector => detector::detector(&tar, false),
+            Image::DetectorGpu => detector::detector(&tar, true),
+        })?;
     }
     say::step(&format!("the image {name}:{tag}, on the engine at {}", socket.display()), || {
-        let change = run::encoded(&format!("LABEL {LABEL}={recipe}"));
-        let path = format!("/images/create?fromSrc=-&repo={}&tag={tag}&changes={change}", run::encoded(name));
+        let mut path = format!("/images/create?fromSrc=-&repo={}&tag={tag}", run::encoded(name));
+        let label = format!("LABEL {LABEL}={digest}");
+        for setting in settings.iter().copied().chain([label.as_str()]) {
+            path += &format!("&changes={}", run::encoded(setting));
+        }
         let (status, said) = http::ask(socket, "POST", &path, Some(&tar))?;
         let said = String::from_utf8_lossy(&said);
         // What goes wrong on the way is told in an answer that began well.
@@ -86,8 +156,8 @@ fn ffmpeg(tar: &Path) -> anyhow::Result<()> {
     fs::write(at("requirements.txt"), PIN)?;
     let wheel = Wheel { python: "3.11", abi: "cp311", platform };
     Python::find(6)?.download(&at("requirements.txt"), &wheel, &at("wheels"))?;
-    let wheel = at("wheels").read_dir()?.next().context("pip left no wheel")??.path();
-    run::quietly(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel).arg(at("unpacked")))?;
+    let n_wheels = unzipped(&at("wheels"), &at("unpacked"))?;
+    ensure!(n_wheels == 1, "pip left {n_wheels} wheels");
     let binaries = at("unpacked/imageio_ffmpeg/binaries");
     let found = binaries.read_dir()?.flatten().map(|entry| entry.path());
     let is_it =
@@ -129,6 +199,16 @@ fn busybox(root: &Path) -> anyhow::Result<()> {
         symlink("busybox", root.join("bin").join(tool))?;
     }
     Ok(())
+}
+
+/// Unpacks the wheels of a folder into another, and tells how many there were.
+fn unzipped(wheels: &Path, into: &Path) -> anyhow::Result<usize> {
+    let mut n_wheels = 0;
+    for wheel in wheels.read_dir()? {
+        run::quietly(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel?.path()).arg(into))?;
+        n_wheels += 1;
+    }
+    Ok(n_wheels)
 }
 
 fn packed(root: &Path, tar: &Path) -> anyhow::Result<()> {

@@ -39,10 +39,7 @@ enum Command {
     /// Starts a container engine for the stories, and keeps it (Linux; root, where none of this machine's answers).
     Engine,
     /// Makes an image that functions run in, without a registry, on this machine's container engine.
-    Image {
-        /// Which.
-        name: image::Image,
-    },
+    Image(image::Options),
     /// Builds the program that batch jobs run beside a function into target/supervisor/: static, for any image.
     Supervisor,
     /// From an upload to its result: photographs to thumbnails to a contact sheet, served by HTTP; videos to
@@ -69,7 +66,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tools => tools::ready(),
         Command::Models(options) => models::ready(options),
         Command::Engine => engine::keep(),
-        Command::Image { name } => image::on_own_engine(name),
+        Command::Image(options) => image::on_own_engine(&options),
         Command::Supervisor => supervisor::build().map(drop),
         Command::Demo(options) => demo::demo(&options),
         Command::Test(options) => test::test(&options),

@@ -42,7 +42,8 @@ impl Python {
     pub(crate) fn download(&self, requirements: &Path, wheel: &Wheel<'_>, into: &Path) -> anyhow::Result<()> {
         let mut pip = self.pip("download");
         pip.args(["--no-deps", "--only-binary", ":all:", "--implementation", "cp"]);
-        pip.args(["--python-version", wheel.python, "--abi", wheel.abi, "--platform", wheel.platform]);
+        pip.args(["--python-version", wheel.python, "--abi", wheel.abi]);
+        pip.args(wheel.platform.split(' ').flat_map(|platform| ["--platform", platform]));
         pip.arg("--require-hashes").arg("--requirement").arg(requirements).arg("--dest").arg(into);
         run::quietly(&mut pip).map(drop)
     }
@@ -68,7 +69,7 @@ pub(crate) struct Wheel<'a> {
     pub(crate) python: &'a str,
     /// `cp311`.
     pub(crate) abi: &'a str,
-    /// `manylinux_2_28_x86_64`.
+    /// `manylinux_2_28_x86_64`, or several with spaces between.
     pub(crate) platform: &'a str,
 }
 
