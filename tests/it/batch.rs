@@ -23,15 +23,15 @@ const SOON: Duration = Duration::from_secs(120);
 const WORK: &str = "jobs";
 
 /// All that jobs need.
-struct World {
-    engine: Engine,
+pub(crate) struct World {
+    pub(crate) engine: Engine,
     weed: Weed,
     _server: BatchServer,
-    between: Between,
+    pub(crate) between: Between,
 }
 
 impl World {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let engine = Engine::find().await;
         let mut weed = Weed::new();
         let (server, ()) = tokio::join!(BatchServer::start(&engine), weed.start());
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// `[batch]` of a host, with more lines.
-    fn config(&self, more: &str) -> String {
+    pub(crate) fn config(&self, more: &str) -> String {
         format!(
             "[batch]\nbucket = \"{WORK}\"\nqueue = \"heavy\"\nendpoint = \"{}\"\naccess_key = \"AKIABATCH\"\n\
              secret_key = \"batch-secret-key\"\ns3_endpoint = \"{}\"\ns3_access_key = \"{ACCESS}\"\n\
@@ -72,7 +72,7 @@ impl World {
     }
 
     /// Waits until there is nothing of a host's jobs: no object, no container.
-    async fn clean(&self, host: &TestHost) {
+    pub(crate) async fn clean(&self, host: &TestHost) {
         let objects = async || (self.weed.keys(WORK).await == ["other"]).then_some(());
         until("the work bucket is as it was", SOON, objects).await;
         until("no container is left", SOON, async || self.containers(host).await.is_empty().then_some(()))

@@ -2,6 +2,7 @@
 
 mod apart;
 mod deepaas;
+mod detector;
 mod endpoint;
 mod fire;
 mod guest;
@@ -63,7 +64,7 @@ fn workflow(name: &str) -> String {
     let functions = target.parent().expect("target/ is in the repository").join("functions");
     let text = std::fs::read_to_string(functions.join(name)).expect("the workflow is there");
     let text = text.replace("../target/", &format!("{}/", target.display()));
-    text.replace("split/split.sh", functions.join("split/split.sh").to_str().expect("text"))
+    text.replace("script: ", &format!("script: {}/", functions.display()))
 }
 
 /// The same with other words in it, as somebody writes them who reads its comments.
