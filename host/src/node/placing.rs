@@ -188,7 +188,9 @@ impl Node {
                 service.container.as_ref().map_or(0, |container| container.gpus),
                 service.batch.as_ref().map_or(0, |batch| batch.gpus),
             ];
-            if let Some(gpus) = gpus.into_iter().max().filter(|gpus| *gpus > 0) {
+            // A module that infers says itself what its models run on (`models.target`).
+            let gpus = gpus.into_iter().max().filter(|gpus| *gpus > 0 && service.models.is_empty());
+            if let Some(gpus) = gpus {
                 return Some(Lack::Needs(format!("it needs {gpus} GPU(s), which a wasm instance has not")));
             }
             let (asked, most) = (service.limits.memory, self.config.wasm.max_memory);

@@ -102,24 +102,19 @@ async fn a_job_finds_the_objects_that_the_module_finds() {
     let n_objects: Vec<usize> = by_module.iter().map(|frame| list(&frame["objects"]).count()).collect();
     assert!(n_objects.iter().all(|n| *n > 0), "{n_objects:?}");
 
-    // With Batch, a frame that is too much for the module goes on as a job.
+    // With Batch, frames that are too much for the module go on as jobs with a GPU. Here there is none, and the job says so.
     let setup = Setup { config: config() + &world.config(""), ..Setup::default() };
     let host = host.restart_with(setup);
     deploy(&host, &changed(detector(), &[("cpu_time: 10s", "cpu_time: 1ms")]));
-    same(&found(&host, "heavy", &frames[..1]).await[0], &by_module[0]);
-    let receipt = ended(&host, "object-detector", frames.len() + 1).await.remove(0);
-    assert_eq!(ways(&receipt), ["wasm", "batch"], "{receipt}");
-
-    // With GPUs asked for, all are jobs. Here there is none, and the job says so.
-    deploy(&host, &changed(detector(), &[("# gpus: 1", "gpus: 1")]));
-    for (by_job, by_module) in found(&host, "jobs", &frames).await.iter().zip(&by_module) {
+    for (by_job, by_module) in found(&host, "heavy", &frames).await.iter().zip(&by_module) {
         same(by_job, by_module);
     }
-    let mut receipts = ended(&host, "object-detector", 2 * frames.len() + 1).await;
+    let mut receipts = ended(&host, "object-detector", 2 * frames.len()).await;
     receipts.truncate(frames.len());
+    // The last of them may have been placed by what the record says of the first.
+    assert!(receipts.iter().any(|receipt| ways(receipt) == ["wasm", "batch"]), "{receipts:?}");
     for receipt in &receipts {
-        let why = &receipt["attempts"][0]["placement"]["passed"][0]["why"];
-        assert_eq!((ways(receipt), &why["kind"]), (vec!["batch"], &json!("needs")), "{receipt}");
+        assert_eq!(ways(receipt).last(), Some(&"batch"), "{receipt}");
         let log = host.wicket(&["logs", receipt["id"].as_str().expect("an id")]).stdout;
         assert!(log.contains("CPUExecutionProvider") && log.contains(" objects\n"), "{log}");
     }
