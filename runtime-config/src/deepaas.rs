@@ -93,13 +93,6 @@ pub enum ArgumentKind {
     Boolean,
 }
 
-impl Deepaas {
-    /// Whether an argument is there to bring what the service runs on.
-    pub fn takes_input(&self) -> bool {
-        self.arguments.iter().any(Argument::is_input)
-    }
-}
-
 /// What is taken for granted of a service that declares a model and says nothing else: a file, or its address.
 impl Default for Deepaas {
     fn default() -> Self {

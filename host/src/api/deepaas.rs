@@ -62,7 +62,7 @@ impl Seen {
     /// These models, by name.
     fn models(&self, node: &Node) -> Vec<(Arc<Deployment>, Deepaas)> {
         let table = node.catalog.table();
-        let mut models: Vec<(Arc<Deployment>, Deepaas)> = table
+        table
             .deployments
             .values()
             .filter_map(|deployment| {
@@ -74,9 +74,7 @@ impl Seen {
                 };
                 seen.then(|| (deployment.clone(), deepaas.into_owned()))
             })
-            .collect();
-        models.sort_by(|(a, _), (b, _)| a.service.name.cmp(&b.service.name));
-        models
+            .collect()
     }
 }
 
@@ -189,7 +187,14 @@ pub(super) async fn predict(
     // A form is more than the file in it.
     let announced = body.size_hint().lower().saturating_sub(asked::FORM as u64);
     let posted = async {
-        let read = Asked::read(service, &model.deepaas.arguments, query.as_deref(), &headers, body);
+        let read = Asked::read(
+            service,
+            service.limits.body,
+            &model.deepaas.arguments,
+            query.as_deref(),
+            &headers,
+            body,
+        );
         let Asked { mut arguments, input } = read.await?;
         arguments.insert("accept".to_owned(), wanted.as_str().into());
         let prediction = Prediction { file: input.name, arguments: Value::from(arguments).to_string() };

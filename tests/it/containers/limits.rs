@@ -86,3 +86,20 @@ async fn containers_have_slots_of_their_own() {
     }
     clean(&engine, &host).await;
 }
+
+/// Where the host may write there: what it starts steps back for its modules.
+#[tokio::test]
+async fn containers_have_less_weight_than_the_host() {
+    let engine = Engine::find().await;
+    let host = engine.host();
+    let files = [("cpu/wicketgate/cpu.shares", "1024", "256"), ("wicketgate/cpu.weight", "100", "25")];
+    let file = |name: &str| std::path::Path::new("/sys/fs/cgroup").join(name);
+    let there: Vec<_> =
+        files.into_iter().filter(|(name, usual, _)| std::fs::write(file(name), usual).is_ok()).collect();
+    let token = deploy(&host, "light", "true", json!({})).await;
+    assert_eq!(run(&host, "light", &token, "").await.0, StatusCode::OK);
+    for (name, _, less) in there {
+        assert_eq!(std::fs::read_to_string(file(name)).expect("it was written").trim(), less, "{name}");
+    }
+    clean(&engine, &host).await;
+}

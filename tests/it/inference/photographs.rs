@@ -99,3 +99,21 @@ async fn what_is_no_picture_or_no_model_of_the_service_is_a_named_failure_and_ot
     assert!(log.contains("the service has no model `imagenet`; it has: another"), "{log}");
     assert_eq!(classify(&host, "classify", &token, "chelsea.png").await.0[0], "Egyptian cat");
 }
+
+#[tokio::test]
+async fn a_pinned_model_goes_with_the_last_service_that_names_it() {
+    let host = host();
+    let digest = upload(&host, "efficientnet-lite0").await;
+    let model = json!({"name": "imagenet", "sha256": digest, "pinned": true});
+    for name in ["first", "second"] {
+        classifier(&host, name, model.clone(), json!({})).await.expect("it is taken");
+    }
+    let shown = || host.wicket(&["devices", "--json"]).json()[0]["models"][0].clone();
+    assert_eq!(shown()["names"], json!(["first.imagenet", "second.imagenet"]));
+    for (name, loaded) in [("first", true), ("second", false)] {
+        host.wicket(&["rm", name]);
+        let model = shown();
+        assert_eq!((&model["loaded"], &model["pinned"]), (&json!(loaded), &json!(loaded)), "{name}: {model}");
+    }
+    assert!(host.wicket(&["devices"]).stdout.contains("not loaded"));
+}

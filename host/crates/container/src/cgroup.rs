@@ -2,10 +2,14 @@
 //! removes. Exact also for what runs for a millisecond, which the engine's own figures (one look a second) are not.
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 const ROOT: &str = "/sys/fs/cgroup";
 /// Our group, below which each container has one.
 const OURS: &str = "wicketgate";
+
+/// Done by the first container of this process.
+static STEPPED_BACK: Once = Once::new();
 
 /// The group of one container.
 #[derive(Clone, Debug)]
@@ -18,7 +22,7 @@ impl Cgroup {
     pub(crate) fn new(name: &str, driver: &str) -> Option<Self> {
         let can = driver == "cgroupfs" && rustix::process::geteuid().is_root() && Path::new(ROOT).is_dir();
         can.then(|| {
-            step_back();
+            STEPPED_BACK.call_once(step_back);
             Self { name: name.to_owned() }
         })
     }

@@ -206,7 +206,9 @@ mod tests {
     fn gpus_are_asked_for_as_the_engine_has_them() {
         let two = r#"{"gpus": 2}"#;
         let podman = json!({"Components": [{"Name": "Podman Engine", "Version": "4.3.1"}, {"Name": "Conmon", "Version": "2.1.6"}]});
-        assert!(refusal(&read(podman, json!({"NCPU": 2})), two).contains("is Podman"));
+        let podman = read(podman, json!({"NCPU": 2}));
+        assert!(refusal(&podman, two).contains("is Podman"));
+        assert_eq!((podman.log.0, read(docker(), json!({"NCPU": 2})).log.0), ("k8s-file", "local"));
         let hook =
             read(docker(), json!({"NCPU": 2, "Runtimes": {"nvidia": {"path": "nvidia-container-runtime"}}}));
         hook.can_run(&container(two)).unwrap();

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode, header};
 use multer::{Constraints, Multipart, SizeLimit};
 use serde_json::{Map, Value};
 use wicket_config::deepaas::shown;
-use wicket_config::{Argument, ArgumentKind, ObjectKey, Service};
+use wicket_config::{Argument, ArgumentKind, ByteSize, ObjectKey, Service};
 
 use super::super::error::ApiError;
 use super::super::{body, params};
@@ -58,9 +58,10 @@ struct Said {
 }
 
 impl Asked {
-    /// Reads a call. An address is fetched, as the service might do it itself.
+    /// Reads a call, with a file of at most so many bytes. An address is fetched, as the service might do it itself.
     pub(super) async fn read(
         service: &Service,
+        most: ByteSize,
         arguments: &[Argument],
         query: Option<&str>,
         headers: &HeaderMap,
@@ -72,7 +73,7 @@ impl Asked {
         if !arguments.iter().any(|argument| argument.name.as_str() == ACCEPT) {
             said.texts.retain(|(name, _)| name != ACCEPT);
         }
-        let limit = usize::try_from(service.limits.body.0).unwrap_or(usize::MAX);
+        let limit = usize::try_from(most.0).unwrap_or(usize::MAX);
         match params::media_type(headers).as_deref() {
             Some("multipart/form-data") => said.form(headers, body, limit).await?,
             Some("application/x-www-form-urlencoded") => {

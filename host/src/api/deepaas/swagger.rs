@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value, json};
@@ -12,7 +12,6 @@ use wicket_config::{Argument, ArgumentKind, Deepaas, MediaType};
 use wicket_core::Deployment;
 
 use super::super::error::ApiError;
-use super::super::params::Named;
 use super::{Seen, model_source};
 use crate::node::Node;
 
@@ -156,7 +155,7 @@ pub(in crate::api) async fn page() -> Response {
 }
 
 /// A file of the page.
-pub(in crate::api) async fn part(Named(FileName(name)): Named<FileName>) -> Result<Response, ApiError> {
+pub(in crate::api) async fn part(Path(name): Path<String>) -> Result<Response, ApiError> {
     let found = SwaggerUi::static_files().iter().find(|(file, _)| file.file_name() == name);
     let Some((_, bytes)) = found else {
         return Err(ApiError::missing("unknown_path", "there is nothing there"));
@@ -172,14 +171,4 @@ pub(in crate::api) async fn part(Named(FileName(name)): Named<FileName>) -> Resu
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ]);
     Ok((headers, *bytes).into_response())
-}
-
-/// What a file of the page is called.
-pub(in crate::api) struct FileName(String);
-
-impl std::str::FromStr for FileName {
-    type Err = ApiError;
-    fn from_str(text: &str) -> Result<Self, ApiError> {
-        Ok(Self(text.to_owned()))
-    }
 }

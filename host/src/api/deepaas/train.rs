@@ -8,7 +8,7 @@ use axum::extract::{FromRequestParts, RawQuery, State};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
-use wicket_config::{ByteSize, Service, ServiceName, Train};
+use wicket_config::{ByteSize, ServiceName, Train};
 use wicket_core::{
     Data, Event, EventId, Failure, Filter, InvocationId, Queue as _, Receipt, State as Stand, kinds,
 };
@@ -94,10 +94,9 @@ pub(in crate::api) async fn submit(
         let message = format!("the service `{service}` that trains `{}` is not deployed", trained.model);
         ApiError::missing("unknown_service", message)
     })?;
-    let mut bounded: Service = trainer.service.clone();
-    bounded.limits.body = ByteSize(bounded.limits.body.0.min(MAX_FILE));
-    let Asked { arguments, input } =
-        Asked::read(&bounded, arguments, query.as_deref(), &headers, body).await?;
+    let most = ByteSize(trainer.service.limits.body.0.min(MAX_FILE));
+    let read = Asked::read(&trainer.service, most, arguments, query.as_deref(), &headers, body);
+    let Asked { arguments, input } = read.await?;
     let mut event = Event::new(trained.source(), kinds::TRAIN, EventId::random());
     event.extensions.insert(kinds::ARGUMENTS.to_owned(), Value::from(arguments).to_string());
     event.subject = input.name;
