@@ -20,22 +20,22 @@ fn detector() -> String {
     format!("{head}  - local:\n{service}")
 }
 
-/// A portrait, and frames of a camera over a street: names and JPEGs.
+/// A portrait, and frames of a video of people: names and JPEGs.
 fn frames() -> Vec<(&'static str, Vec<u8>)> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let video = folder.path().join("vtest.avi");
-    std::fs::write(&video, sample("vtest.avi")).expect("the temporary folder is writable");
+    let video = folder.path().join("people.avi");
+    std::fs::write(&video, sample("people.avi")).expect("the temporary folder is writable");
     let program = "\
 import cv2, sys
 video = cv2.VideoCapture(sys.argv[1])
-for n in (100, 400):
+for n in (10, 40):
     video.set(cv2.CAP_PROP_POS_FRAMES, n)
     assert cv2.imwrite(f'{sys.argv[2]}/{n}.jpg', video.read()[1])
 ";
     let done = python(program).arg(&video).arg(folder.path()).output().expect("python starts");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let read = |n: &str| std::fs::read(folder.path().join(n)).expect("it was written");
-    vec![("portrait", sample("hopper.jpg")), ("00010.0s", read("100.jpg")), ("00040.0s", read("400.jpg"))]
+    vec![("portrait", sample("hopper.jpg")), ("00001.2s", read("10.jpg")), ("00005.0s", read("40.jpg"))]
 }
 
 /// Puts frames into a folder, and tells what is found on each.
