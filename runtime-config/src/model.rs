@@ -111,7 +111,7 @@ impl FromStr for Backend {
 pub struct Batching {
     /// Most rows of one run; 1: each call alone.
     pub size: u32,
-    /// How long a call waits for others; 0: only those that had to wait anyway run together.
+    /// How long a call waits for as many others as ran together last; 0: only those that had to wait anyway run together.
     pub window: Span,
     /// The rows do not depend on each other, although the model does not say so.
     pub independent: bool,

@@ -75,6 +75,8 @@ struct State {
     runs: HashMap<u64, Run>,
     /// When it was last looked which calls may go. A window that ended since then is still to be acted on.
     looked: Instant,
+    /// When [`Device::keep_time`] looks next by itself.
+    keeps: Option<Instant>,
     /// The last number given to a call, a run or a model in a worker.
     number: u64,
 }
@@ -95,6 +97,7 @@ impl Device {
             suspects: VecDeque::new(),
             runs: HashMap::new(),
             looked: Instant::now(),
+            keeps: None,
             number: 0,
         };
         let device = Arc::new(Self { target, host, wake: Notify::new(), state: Mutex::new(state) });
@@ -114,7 +117,7 @@ impl Device {
     /// Does what is due when its time has come.
     async fn keep_time(self: Arc<Self>) {
         loop {
-            let next = self.state().next_time();
+            let next = self.state().keep_next_time();
             let time = async {
                 match next {
                     Some(next) => tokio::time::sleep_until(next.into()).await,
@@ -128,6 +131,14 @@ impl Device {
             }
         }
         self.close();
+    }
+
+    /// Wakes the keeper of time where something is due before it looks by itself: most calls need no time kept.
+    fn wake_in_time(&self, state: &State) {
+        let Some(next) = state.next_time() else { return };
+        if state.keeps.is_none_or(|keeps| next < keeps) {
+            self.wake.notify_one();
+        }
     }
 
     /// Ends what takes too long, and tries what had to wait.
@@ -169,14 +180,23 @@ impl State {
         self.number
     }
 
+    fn keep_next_time(&mut self) -> Option<Instant> {
+        self.keeps = self.next_time();
+        self.keeps
+    }
+
+    fn has_windows(&self) -> bool {
+        self.models.values().any(|entry| !entry.batch.window.is_zero())
+    }
+
     /// When something is due at the latest.
     fn next_time(&self) -> Option<Instant> {
         let runs = self.runs.values().filter_map(|run| run.kill_at);
         let loading = self.loading.as_ref().map(|loading| loading.until);
         let window = |call: &Waiting| Some(call.since + self.models.get(&call.key)?.window(call)?);
-        let windows = self.queue.iter().filter_map(window);
+        let queue = self.has_windows().then(|| self.queue.iter().filter_map(window));
         // What was over when it was last looked at waits for something else than time.
-        let windows = windows.filter(|at| *at > self.looked);
+        let windows = queue.into_iter().flatten().filter(|at| *at > self.looked);
         let starting = match &self.life {
             Life::Starting { until, .. } => Some(*until),
             _ => None,

@@ -119,8 +119,8 @@ impl std::fmt::Display for Backend {
 pub struct Batch {
     /// Most rows (first dimension, over all calls) of one run; 1 runs each call alone.
     pub size: u32,
-    /// How long a call may wait for others to join it, but at most a quarter of the time that it has. At 0 only calls that
-    /// had to wait anyway are run together.
+    /// How long a call may wait for others to join it: at most a quarter of the time that it has, and not when as many are
+    /// there as ran together last. At 0 only calls that had to wait anyway are run together.
     pub window: Duration,
     /// The operator knows that the rows do not depend on each other: taken as said where first dimensions are dynamic but
     /// their names do not tell.

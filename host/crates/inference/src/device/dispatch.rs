@@ -46,21 +46,20 @@ impl Device {
             }
             self.begin(state, &link, calls);
         }
-        // A window may be open, or a limit be near.
-        self.wake.notify_one();
+        self.wake_in_time(state);
     }
 
     /// The call whose turn it is, with those that go together with it.
     fn next_calls(&self, state: &mut State) -> Vec<Waiting> {
         let now = Instant::now();
-        let full = full(state);
+        let complete = complete(state);
         let State { queue, models, .. } = state;
         let can_go = |call: &Waiting| {
             let Some(entry) = models.get(&call.key) else { return false };
             if !matches!(entry.load, Load::Ready { .. }) {
                 return false;
             }
-            let waits = |window| !full.contains(&call.id) && now < call.since + window;
+            let waits = |window| !complete.contains(&call.id) && now < call.since + window;
             !entry.window(call).is_some_and(waits)
         };
         let Some(first) = queue.next(can_go) else { return Vec::new() };
@@ -89,6 +88,9 @@ impl Device {
         let Some(key) = calls.first().map(|call| call.key.clone()) else { return };
         let Some(entry) = state.models.get_mut(&key) else { return };
         let Load::Ready { number: model, .. } = entry.load else { return };
+        if let Some(rows) = rows(&calls) {
+            entry.together = rows;
+        }
         entry.running += 1;
         entry.last_used = Instant::now();
         let run = state.next_number();
@@ -150,9 +152,15 @@ fn group(call: &Waiting) -> (&Key, &[Vec<u64>]) {
     (&call.key, call.rows.as_ref().map_or(&[], |rows| &rows.others))
 }
 
-/// Calls whose group has rows enough for a whole batch; none while no model has a window, when nobody asks.
-fn full(state: &State) -> HashSet<u64> {
-    if state.models.values().all(|entry| entry.batch.window.is_zero()) {
+/// Rows of calls that may go with others.
+fn rows(calls: &[Waiting]) -> Option<u64> {
+    calls.iter().map(|call| call.rows.as_ref().filter(|_| !call.alone).map(|rows| rows.count)).sum()
+}
+
+/// Calls whose group has as many rows as ran together last, or as go together at most: there is nobody to wait for. None
+/// while no model has a window, when nobody asks.
+fn complete(state: &State) -> HashSet<u64> {
+    if !state.has_windows() {
         return HashSet::new();
     }
     let mut rows: HashMap<_, u64> = HashMap::new();
@@ -160,8 +168,10 @@ fn full(state: &State) -> HashSet<u64> {
     for call in calls() {
         *rows.entry(group(call)).or_default() += call.rows.as_ref().map_or(0, |rows| rows.count);
     }
-    let size = |call: &Waiting| state.models.get(&call.key).map_or(u64::MAX, |entry| entry.batch.size.into());
-    calls().filter(|call| rows[&group(call)] >= size(call)).map(|call| call.id).collect()
+    let wanted = |call: &Waiting| {
+        state.models.get(&call.key).map_or(u64::MAX, |entry| entry.together.min(entry.batch.size.into()))
+    };
+    calls().filter(|call| rows[&group(call)] >= wanted(call)).map(|call| call.id).collect()
 }
 
 /// Where the inputs of a call lie; shows the worker those pieces that it has not seen.

@@ -35,6 +35,8 @@ pub(super) struct Entry {
     /// Runs under way.
     pub(super) running: usize,
     pub(super) last_used: Instant,
+    /// Rows of its last run; before the first, of a whole batch. When so many have come, nobody else is waited for.
+    pub(super) together: u64,
     /// Its rows turned out to depend on each other.
     pub(super) not_batched: bool,
     /// How often in a row it ended its worker, what was said then, and when it may be tried again.
@@ -70,6 +72,7 @@ impl Entry {
             wanted: Instant::now(),
             running: 0,
             last_used: Instant::now(),
+            together: model.batch.size.into(),
             not_batched: false,
             strikes: 0,
             last_strike: String::new(),
