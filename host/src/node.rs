@@ -41,7 +41,7 @@ pub(crate) use outside::Outside;
 pub(crate) use placing::Placing;
 pub(crate) use posted::{Posted, Prediction, model_source};
 pub(crate) use recorder::Recorder;
-pub(crate) use run::{Made, RunError, RunReply};
+pub(crate) use run::{Kept, Made, RunError, RunReply};
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use try_once::{Tried, created};
 

@@ -1,6 +1,5 @@
 //! The operator's file, `wicket.toml`: where the host listens and how much it takes. Every key has a default.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::problem::{nearest, place};
-use crate::{BucketName, ByteSize, Network, Problem, Problems, Span};
+use crate::{BucketName, ByteSize, Problem, Problems, Span};
 
 /// Largest file that is read.
 const MAX_FILE: usize = 1 << 20;
@@ -111,84 +110,19 @@ section! {
     }
 }
 
-section! {
-    /// `[docker]`: containers on this machine's engine.
-    DockerSection {
-        /// The engine's socket; none: that of `DOCKER_HOST`, or `/var/run/docker.sock`.
-        socket: Option<PathBuf> = None,
-        /// Containers at once, over all services.
-        max_containers: u32 = 4,
-        /// Memory that all containers have together, by what their services ask for; none: that of the machine.
-        max_memory: Option<ByteSize> = None,
-        /// How long a container that took too long may take to end, from SIGTERM to SIGKILL; at most 100s.
-        stop_grace: Span = Span::secs(10),
-        /// Networks that a service may have, besides none.
-        networks: Vec<Network> = vec![Network::Bridge],
-        /// Repositories whose images may run, in full, or all below one (`ghcr.io/org/*`); empty: any.
-        images: Vec<String> = Vec::new(),
-        /// Only images that are named by their digest.
-        pinned_only: bool = false,
-        /// Who this host is to registries that ask, by their names.
-        registries: BTreeMap<String, Registry> = BTreeMap::new(),
-    }
-}
-
 mod batch;
+mod docker;
+mod inference;
 
 pub use batch::{BatchSection, Folder, Hidden};
-
-section! {
-    /// `[inference]`: models that functions ask for.
-    InferenceSection {
-        /// The library of ONNX Runtime; none: it is looked for where its Python package and Debian put it.
-        onnxruntime: Option<PathBuf> = None,
-        /// Folders in which the libraries of a GPU are found, as `LD_LIBRARY_PATH` names them.
-        libraries: Vec<String> = Vec::new(),
-        /// Bytes of loaded models on the CPU.
-        cpu_memory: ByteSize = ByteSize::mib(2048),
-        /// Bytes of loaded models on each GPU.
-        gpu_memory: ByteSize = ByteSize::mib(4096),
-        /// Bytes that runs may need beside their models.
-        working_memory: ByteSize = ByteSize::mib(2048),
-        /// Largest model.
-        max_model: ByteSize = ByteSize::mib(2048),
-        /// Bytes of all tensors of one call, in and out each.
-        max_tensors: ByteSize = ByteSize::mib(256),
-        /// Bytes of all tensors of all calls.
-        shared_memory: ByteSize = ByteSize::mib(1024),
-        /// Threads of one run on the CPU; none: as many as there are processors, at most 8.
-        threads: Option<u32> = None,
-        /// Runs at once on one device.
-        runs: u32 = 2,
-        /// Calls that wait for one device.
-        queue: u32 = 1024,
-        /// Of these, calls of one service.
-        service_queue: u32 = 256,
-        /// How long a model may take to load.
-        load_timeout: Span = Span::secs(120),
-    }
-}
+pub use docker::{DockerSection, Registry};
+pub use inference::InferenceSection;
 
 section! {
     /// `[drain]`: how the host stops.
     DrainSection {
         /// How long running attempts may go on after SIGTERM.
         deadline: Span = Span::secs(30),
-    }
-}
-
-/// Who a host is to a registry of images.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Registry {
-    /// The user.
-    pub username: String,
-    /// His password or token; never shown.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Registry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Registry").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
@@ -298,27 +232,6 @@ impl<T: FromStr<Err: Display>> Field for Vec<T> {
             text(value.get_ref(), "a list of words")?.parse().map_err(|error: T::Err| error.to_string())
         };
         list.iter().map(item).collect()
-    }
-}
-
-impl Field for BTreeMap<String, Registry> {
-    fn read(value: &DeValue<'_>) -> Result<Self, String> {
-        let what =
-            "a table of registries, as in [docker.registries.\"ghcr.io\"] with `username` and `password`";
-        let table = value.as_table().ok_or_else(|| format!("this is {what}"))?;
-        let registry = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-            let fields = value.get_ref().as_table()?;
-            let field = |name: &str| Some(fields.get(name)?.get_ref().as_str()?.to_owned());
-            let known = fields.keys().all(|key| ["username", "password"].contains(&key.get_ref().as_ref()));
-            let (username, password) = (field("username")?, field("password")?);
-            let name: &std::borrow::Cow<'_, str> = name.get_ref();
-            known.then(|| (name.to_string(), Registry { username, password }))
-        };
-        table
-            .iter()
-            .map(registry)
-            .collect::<Option<_>>()
-            .ok_or_else(|| format!("this is {what}, and no more"))
     }
 }
 
@@ -497,23 +410,6 @@ mod tests {
              wicket.toml:6:17: wasm.max_instances: this is a whole number from 1"
         );
         assert!(refusal("a = [").starts_with("wicket.toml:1:"));
-    }
-
-    #[test]
-    fn a_registry_has_a_user_and_a_password_that_is_not_shown() {
-        let config =
-            read("[docker.registries.\"ghcr.io\"]\nusername = \"ada\"\npassword = \"s3cret\"\n").unwrap();
-        assert_eq!(config.docker.registries["ghcr.io"].password, "s3cret");
-        assert!(!format!("{config:?}").contains("s3cret"));
-        for wrong in [
-            "registries = 1",
-            "registries.a = 1",
-            "registries.a.username = \"u\"",
-            "registries.a = { username = \"u\", password = \"p\", x = 1 }",
-        ] {
-            let said = refusal(&format!("[docker]\n{wrong}\n"));
-            assert!(said.contains("docker.registries: this is a table of registries"), "{said}");
-        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt as _;
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_util::io::ReaderStream;
@@ -15,9 +16,10 @@ use wicket_core::{ByteStream, Reply};
 
 use super::error::ApiError;
 use super::oscar;
-use crate::attempt::{Answer as Output, Scratch};
+use crate::attempt::Answer as Output;
+use crate::node::Kept;
 
-/// Pieces of a file that is sent.
+/// Pieces in which a body is sent.
 const PIECE: usize = 256 << 10;
 
 /// An answer's body, and the headers that belong to it.
@@ -29,7 +31,7 @@ pub(super) struct Answer {
 
 impl Answer {
     /// What the function said.
-    pub(super) fn said(reply: Reply) -> Self {
+    pub(super) fn said(reply: Reply, kept: Kept) -> Self {
         let Reply { body, content_type, .. } = reply;
         let headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, body.len().into())]);
         let guessed = match std::str::from_utf8(&body) {
@@ -37,35 +39,31 @@ impl Answer {
             Err(_) => "application/octet-stream",
         };
         let content_type = content_type.or_else(|| Some(guessed.to_owned()));
-        Self { headers, content_type, body: Box::pin(oscar::once(body)) }
+        Self { headers, content_type, body: kept_until_sent(pieces(body), kept) }
     }
 
     /// A file that it made; its folder stays until it is sent.
-    pub(super) async fn file(file: Output, scratch: Scratch) -> Result<Self, ApiError> {
+    pub(super) async fn file(file: Output, kept: Kept) -> Result<Self, ApiError> {
         let Output { name, content_type, file } = file;
-        Self::sent(name.as_str(), content_type, &file, scratch).await
+        Self::sent(name.as_str(), content_type, &file, kept).await
     }
 
     /// All files that it made, in an archive.
-    pub(super) async fn zip(
-        service: &ServiceName,
-        files: Vec<Output>,
-        scratch: Scratch,
-    ) -> Result<Self, ApiError> {
-        let path = scratch.path().join("answer.zip");
+    pub(super) async fn zip(service: &ServiceName, files: Vec<Output>, kept: Kept) -> Result<Self, ApiError> {
+        let path = kept.scratch.path().join("answer.zip");
         let into = path.clone();
         let zipped = tokio::task::spawn_blocking(move || archive(&into, &files)).await;
         let failed = |error: &dyn std::error::Error| ApiError::internal("zip the function's outputs", error);
         zipped.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         let content_type = Some("application/zip".to_owned());
-        Self::sent(&format!("{service}.zip"), content_type, &path, scratch).await
+        Self::sent(&format!("{service}.zip"), content_type, &path, kept).await
     }
 
     async fn sent(
         name: &str,
         content_type: Option<String>,
         path: &Path,
-        scratch: Scratch,
+        kept: Kept,
     ) -> Result<Self, ApiError> {
         let failed = |error: std::io::Error| ApiError::internal("read the function's output", &error);
         let file = tokio::fs::File::open(path).await.map_err(failed)?;
@@ -76,11 +74,8 @@ impl Answer {
         if let Ok(disposition) = HeaderValue::from_str(&disposition) {
             headers.insert(header::CONTENT_DISPOSITION, disposition);
         }
-        let pieces = ReaderStream::with_capacity(file, PIECE).map(move |piece| {
-            let _kept_until_sent = &scratch;
-            piece
-        });
-        Ok(Self { headers, content_type, body: Box::pin(pieces) })
+        let body = kept_until_sent(ReaderStream::with_capacity(file, PIECE), kept);
+        Ok(Self { headers, content_type, body })
     }
 
     /// In base64, as OSCAR's Python client reads it.
@@ -104,6 +99,23 @@ impl IntoResponse for Answer {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
         (headers, Body::from_stream(self.body)).into_response()
     }
+}
+
+/// A body in pieces: of one that is large, most waits here while its client is slow to read.
+fn pieces(mut body: Bytes) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    let next = move || (!body.is_empty()).then(|| Ok(body.split_to(body.len().min(PIECE))));
+    futures::stream::iter(std::iter::from_fn(next))
+}
+
+/// A body with what it needs.
+fn kept_until_sent(
+    pieces: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    kept: Kept,
+) -> ByteStream {
+    Box::pin(pieces.map(move |piece| {
+        let _kept = &kept;
+        piece
+    }))
 }
 
 /// Puts files into an archive as they are: most outputs are pictures and films, which no packing makes smaller.

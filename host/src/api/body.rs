@@ -84,6 +84,18 @@ pub(super) async fn whole(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     Ok(all.freeze())
 }
 
+/// A body in pieces; none where it is empty.
+pub(super) async fn some(body: Body) -> io::Result<Option<ByteStream>> {
+    let mut pieces = pieces(body);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        if !piece.is_empty() {
+            return Ok(Some(Box::pin(futures::stream::iter([Ok(piece)]).chain(pieces))));
+        }
+    }
+    Ok(None)
+}
+
 /// Refuses a body whose announced length is over the limit, before a byte of it is taken.
 pub(super) fn announced(body: &Body, limit: u64) -> Result<(), ()> {
     if body.size_hint().lower() > limit { Err(()) } else { Ok(()) }

@@ -5,6 +5,7 @@
 
 mod answered;
 mod asked;
+mod form;
 mod swagger;
 mod train;
 
@@ -24,8 +25,8 @@ use wicket_core::Deployment;
 use super::access::{self, Sender};
 use super::error::ApiError;
 use super::openapi::Binary;
+use super::params;
 use super::run::{NotRun, failed, named};
-use super::{oscar, params};
 use crate::node::{Node, Posted, Prediction, RunReply, model_source};
 use asked::Asked;
 
@@ -185,7 +186,7 @@ pub(super) async fn predict(
     let wanted = answered::wanted(&model.deepaas, &headers, asked::accept_of(query.as_deref()))?;
     let service = &model.deployment.service;
     // A form is more than the file in it.
-    let announced = body.size_hint().lower().saturating_sub(asked::FORM as u64);
+    let announced = body.size_hint().lower().saturating_sub(form::FORM as u64);
     let posted = async {
         let read = Asked::read(
             service,
@@ -194,12 +195,12 @@ pub(super) async fn predict(
             query.as_deref(),
             &headers,
             body,
+            &node.work,
         );
         let Asked { mut arguments, input } = read.await?;
         arguments.insert("accept".to_owned(), wanted.as_str().into());
         let prediction = Prediction { file: input.name, arguments: Value::from(arguments).to_string() };
-        let body = Box::pin(oscar::once(input.bytes));
-        Ok(Posted { content_type: input.content_type, body, prediction: Some(prediction) })
+        Ok(Posted { content_type: input.content_type, body: input.body, prediction: Some(prediction) })
     };
     let RunReply { id, result } = node.run::<NotRun>(&service.name, announced, posted).await?;
     let response = match result {

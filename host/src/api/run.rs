@@ -113,11 +113,11 @@ pub(super) fn named(mut response: Response, id: InvocationId) -> Response {
 
 /// OSCAR's rule: the file that a function makes is the answer, whatever it said beside it; of several, a zip.
 async fn answer(service: &ServiceName, made: Made) -> Result<Answer, ApiError> {
-    let Made { reply, mut files, scratch } = made;
+    let Made { reply, mut files, kept } = made;
     match files.len() {
-        0 => Ok(Answer::said(reply)),
-        1 => Answer::file(files.remove(0), scratch).await,
-        _ => Answer::zip(service, files, scratch).await,
+        0 => Ok(Answer::said(reply, kept)),
+        1 => Answer::file(files.remove(0), kept).await,
+        _ => Answer::zip(service, files, kept).await,
     }
 }
 

@@ -1,5 +1,6 @@
 //! `POST /run`: a caller who waits. The same permits, limits, executor and receipt as everything; no queue.
 
+use tokio::sync::OwnedSemaphorePermit;
 use wicket_config::{ByteSize, Service, ServiceName, Span, Variant};
 use wicket_core::{
     AttemptRecord, Deployment, Event, EventId, Failure, Invocation, InvocationId, Limit, Log, Receipt, Reply,
@@ -26,8 +27,16 @@ pub(crate) struct Made {
     pub(crate) reply: Reply,
     /// The files that it made.
     pub(crate) files: Vec<Answer>,
-    /// Keeps them until the answer is sent.
+    /// Kept until the answer is sent.
+    pub(crate) kept: Kept,
+}
+
+/// What an answer keeps until it is sent: the folder of its files, and the permit of its call, so that answers which clients are
+/// slow to read take no more room than so many calls do.
+#[derive(Debug)]
+pub(crate) struct Kept {
     pub(crate) scratch: Scratch,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// Why a call was not made.
@@ -90,7 +99,7 @@ impl Node {
         }
         let wait = self.config.http.permit_timeout;
         let permit = tokio::time::timeout(wait.0, permits.clone().acquire_owned()).await;
-        let Ok(Ok(_permit)) = permit else {
+        let Ok(Ok(permit)) = permit else {
             let message = none_ended(deployment.service.limits.concurrency, wait);
             let id = self.refuse(deployment, Limit::Concurrency, message);
             return Err(RunError::Busy(name.clone(), id).into());
@@ -173,7 +182,7 @@ impl Node {
         let result = match result {
             Ok((reply, collected)) => {
                 let answers = self.publish(collected, &event, id).await;
-                answers.map(|files| Made { reply, files, scratch })
+                answers.map(|files| Made { reply, files, kept: Kept { scratch, _permit: permit } })
             }
             Err(failure) => Err(failure),
         };

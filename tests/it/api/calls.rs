@@ -97,6 +97,33 @@ async fn a_call_that_is_refused_before_it_runs_has_a_receipt() {
 }
 
 #[tokio::test]
+async fn an_answer_that_nobody_reads_takes_the_place_of_a_call() {
+    let config = "[http]\npermit_timeout = \"200ms\"".to_owned();
+    let host = TestHost::with(Setup { config, ..Setup::default() });
+    let fields = json!({"limits": {"concurrency": 1, "memory": "64MiB", "disk": "64MiB", "output": "64MiB"}});
+    deploy(&host, "echo", "echo", fields).await;
+    // More than all buffers between the two hold.
+    let body = vec![b'x'; 24 << 20];
+    let mut wire = host.connect().await;
+    let head = format!(
+        "POST /run/echo HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\ncontent-length: {}\r\n\r\n",
+        host.admin_header(),
+        body.len()
+    );
+    wire.send([head.as_bytes(), &body].concat()).await;
+    let answer = wire.head().await.expect("an answer");
+    assert_eq!(answer.status, StatusCode::OK);
+    let other = host.admin(Method::POST, "/run/echo", "y").await;
+    assert_eq!((other.status, code(&other).as_str()), (StatusCode::TOO_MANY_REQUESTS, "busy"));
+    drop(wire);
+    until("its place is free", Duration::from_secs(20), async || {
+        let answer = host.admin(Method::POST, "/run/echo", "y").await;
+        (answer.status == StatusCode::OK).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_job_is_named_when_it_is_accepted_and_found_under_its_place() {
     let host = TestHost::start();
     let token = deploy(&host, "echo", "event-echo", json!({})).await;

@@ -230,7 +230,9 @@ async fn an_open_model_needs_no_token_and_shows_no_other() {
     // The page is for anybody, and has all that it needs.
     let page = host.get("/api").await;
     assert_eq!(page.status, StatusCode::OK);
-    for file in ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"] {
+    let policy = page.headers["content-security-policy"].to_str().expect("text");
+    assert!(policy.contains("script-src 'self';") && !page.text().contains("<script>"), "{policy}");
+    for file in ["swagger-ui.css", "swagger-ui-bundle.js", "page.js", "favicon-32x32.png"] {
         assert!(page.text().contains(&format!("/api/{file}")), "{file}");
         let part = host.get(&format!("/api/{file}")).await;
         assert!(part.status == StatusCode::OK && part.body.len() > 500, "{file}");
@@ -268,6 +270,59 @@ async fn what_a_command_says_is_taken_for_what_it_can_be() {
         let answer = ask(other).await;
         assert_eq!(answer.status, StatusCode::NOT_ACCEPTABLE, "{other}: {}", answer.text());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_is_read_as_it_comes() {
+    let host = TestHost::start();
+    host.apply(
+        "- node:
+    name: copies
+    wasm: {guest:echo}
+    limits: { concurrency: 8, disk: 64MiB, output: 64MiB }
+    deepaas:
+      accept: [application/octet-stream]
+      arguments: [{ name: data, type: file }, { name: mode }]
+",
+    );
+    let token = token(&host, "copies").await;
+    let path = "/v2/models/copies/predict/";
+    let asked = async |form: &(String, Vec<u8>)| ask(&host, path, Some(&token), "*/*", form).await;
+
+    // A large file comes whole, and is never held in memory whole.
+    let large: Vec<u8> = (0..32_u32 << 20).map(|at| (at ^ at >> 9) as u8).collect();
+    let before = host.rss();
+    let sent = form("data", "large.bin", &large);
+    let peak = std::sync::atomic::AtomicU64::new(before);
+    let all = futures::future::join_all((0..4).map(|_| asked(&sent)));
+    let watched = async {
+        loop {
+            peak.fetch_max(host.rss(), std::sync::atomic::Ordering::Relaxed);
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let answers = tokio::select! {
+        answers = all => answers,
+        () = watched => unreachable!("it never ends"),
+    };
+    for answer in answers {
+        assert!(answer.status == StatusCode::OK && answer.body == large, "{}", answer.status);
+    }
+    let grown = peak.into_inner().saturating_sub(before);
+    assert!(grown < 2 * large.len() as u64, "{grown} bytes for four of {}", large.len());
+
+    // A file whose name is no text is a file all the same.
+    let (content_type, named) = form("data", "NAME", b"small");
+    let at = named.windows(4).position(|bytes| bytes == b"NAME").expect("its name");
+    let odd = [&named[..at], b"caf\xe9.txt", &named[at + 4..]].concat();
+    let answer = asked(&(content_type.clone(), odd)).await;
+    assert_eq!((answer.status, &answer.body[..]), (StatusCode::OK, &b"small"[..]), "{}", answer.text());
+
+    // A head without an end is no form, long before it is as long as a file may be.
+    let endless = [&b"--frontier\r\nx: "[..], &vec![b'y'; 8 << 20]].concat();
+    let answer = asked(&(content_type, endless)).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text());
+    assert!(answer.text().contains("the head of a part is too long"), "{}", answer.text());
 }
 
 #[tokio::test]

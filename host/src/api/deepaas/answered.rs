@@ -77,18 +77,20 @@ fn essence(content_type: Option<&str>) -> Option<String> {
 pub(super) async fn answer(service: &ServiceName, wanted: &str, made: Made) -> Result<Response, ApiError> {
     match wanted {
         MediaType::JSON => {
-            let text = format!("{{\"status\":\"OK\",\"predictions\":{}}}", predictions(made).await?);
-            Ok(([(header::CONTENT_TYPE, MediaType::JSON)], text).into_response())
+            let text = format!("{{\"status\":\"OK\",\"predictions\":{}}}", predictions(&made).await?);
+            let content_type = Some(MediaType::JSON.to_owned());
+            let reply = wicket_core::Reply { body: text.into(), content_type, ..made.reply };
+            Ok(Answer::said(reply, made.kept).into_response())
         }
         ZIP if !made.files.is_empty() => {
-            Ok(Answer::zip(service, made.files, made.scratch).await?.into_response())
+            Ok(Answer::zip(service, made.files, made.kept).await?.into_response())
         }
         wanted => one(wanted, made).await,
     }
 }
 
 /// The JSON that was made, as it was written; where there are several files of it, each by its name.
-async fn predictions(made: Made) -> Result<Box<RawValue>, ApiError> {
+async fn predictions(made: &Made) -> Result<Box<RawValue>, ApiError> {
     let is_json = |file: &&Output| essence(file.content_type.as_deref()).as_deref() == Some(MediaType::JSON);
     let failed = |error: std::io::Error| ApiError::internal("read the function's output", &error);
     let mut found = BTreeMap::new();
@@ -107,11 +109,11 @@ async fn predictions(made: Made) -> Result<Box<RawValue>, ApiError> {
     if !found.is_empty() {
         return raw(&found);
     }
-    let said = made.reply.body;
-    if let Ok(value) = serde_json::from_slice::<Box<RawValue>>(&said) {
+    let said = &made.reply.body;
+    if let Ok(value) = serde_json::from_slice::<Box<RawValue>>(said) {
         return Ok(value);
     }
-    match std::str::from_utf8(&said) {
+    match std::str::from_utf8(said) {
         Ok(text) if !text.is_empty() || made.files.is_empty() => raw(&text),
         _ => Err(otherwise(&made.files)),
     }
@@ -133,7 +135,7 @@ async fn parsed(name: &str, text: Vec<u8>) -> Result<Box<RawValue>, ApiError> {
 
 /// The one file of this media type, or what was said.
 async fn one(wanted: &str, made: Made) -> Result<Response, ApiError> {
-    let Made { reply, files, scratch } = made;
+    let Made { reply, files, kept } = made;
     if files.is_empty() {
         let fits = match essence(reply.content_type.as_deref()) {
             Some(said) => said == wanted,
@@ -147,12 +149,12 @@ async fn one(wanted: &str, made: Made) -> Result<Response, ApiError> {
             return Err(otherwise(&files));
         }
         let content_type = Some(wanted.to_owned());
-        return Ok(Answer::said(wicket_core::Reply { content_type, ..reply }).into_response());
+        return Ok(Answer::said(wicket_core::Reply { content_type, ..reply }, kept).into_response());
     }
     let fits = |file: &Output| essence(file.content_type.as_deref()).as_deref() == Some(wanted);
     let (mut fitting, others): (Vec<Output>, Vec<Output>) = files.into_iter().partition(fits);
     match (fitting.pop(), fitting.is_empty()) {
-        (Some(file), true) => Ok(Answer::file(file, scratch).await?.into_response()),
+        (Some(file), true) => Ok(Answer::file(file, kept).await?.into_response()),
         (Some(_), false) => Err(not_acceptable(format!(
             "it made {} files of {wanted}, and an answer is one",
             fitting.len() + 1

@@ -1,15 +1,19 @@
 //! What a caller of a model says: in the query, in a form, in JSON, or as a file.
 
+use std::fmt;
+use std::path::Path;
+
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
-use multer::{Constraints, Multipart, SizeLimit};
+use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 use wicket_config::deepaas::shown;
 use wicket_config::{Argument, ArgumentKind, ByteSize, ObjectKey, Service};
+use wicket_core::ByteStream;
 
 use super::super::error::ApiError;
-use super::super::{body, params};
+use super::super::{body, oscar, params};
+use super::form::{Content, Form, Part};
 
 /// Bytes of all arguments but the file.
 const MAX_TEXT: usize = 60 << 10;
@@ -17,8 +21,6 @@ const MAX_TEXT: usize = 60 << 10;
 const EACH: usize = 64;
 /// Arguments in all; more are refused before they are looked at.
 const MAX_GIVEN: usize = 256;
-/// What a form may have besides its parts' contents.
-pub(super) const FORM: usize = 64 << 10;
 
 /// How a caller who sets no headers says in which media type he wants his answer, and one who says everything twice.
 const ACCEPT: &str = "accept";
@@ -39,14 +41,32 @@ pub(super) struct Asked {
 }
 
 /// What a service is to look at.
-#[derive(Debug, Default)]
 pub(super) struct Input {
     /// What it is called.
     pub(super) name: Option<String>,
     /// Its media type.
     pub(super) content_type: Option<String>,
-    /// Its bytes.
-    pub(super) bytes: Bytes,
+    /// Its bytes, not one of which may be there.
+    pub(super) body: ByteStream,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self { name: None, content_type: None, body: Box::pin(futures::stream::empty()) }
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Input {
+    /// All of it, when it has at most so many bytes.
+    pub(super) async fn bytes(self, most: ByteSize) -> Result<Bytes, ApiError> {
+        body::whole(Body::from_stream(self.body), usize::try_from(most.0).unwrap_or(usize::MAX)).await
+    }
 }
 
 /// What was said, not yet held beside what may be said.
@@ -58,7 +78,8 @@ struct Said {
 }
 
 impl Asked {
-    /// Reads a call, with a file of at most so many bytes. An address is fetched, as the service might do it itself.
+    /// Reads a call, with a file of at most so many bytes (whoever takes a body's stream counts its bytes); what is large is written below `work`. An address is fetched, as
+    /// the service might do it itself.
     pub(super) async fn read(
         service: &Service,
         most: ByteSize,
@@ -66,6 +87,7 @@ impl Asked {
         query: Option<&str>,
         headers: &HeaderMap,
         body: Body,
+        work: &Path,
     ) -> Result<Self, ApiError> {
         let mut said = Said::default();
         said.pairs(query.unwrap_or_default().as_bytes());
@@ -75,16 +97,16 @@ impl Asked {
         }
         let limit = usize::try_from(most.0).unwrap_or(usize::MAX);
         match params::media_type(headers).as_deref() {
-            Some("multipart/form-data") => said.form(headers, body, limit).await?,
+            Some("multipart/form-data") => said.form(headers, body, limit, work).await?,
             Some("application/x-www-form-urlencoded") => {
                 said.pairs(&body::whole(body, MAX_TEXT).await?);
             }
             Some("application/json") => said.json(&body::whole(body, MAX_TEXT).await?)?,
             media_type => {
-                let bytes = body::whole(body, limit).await?;
-                if !bytes.is_empty() {
+                let some = body::some(body).await.map_err(|error| ApiError::from_body(&error))?;
+                if let Some(body) = some {
                     let content_type = media_type.map(str::to_owned);
-                    said.files.push((None, Input { name: None, content_type, bytes }));
+                    said.files.push((None, Input { name: None, content_type, body }));
                 }
             }
         }
@@ -121,46 +143,35 @@ impl Said {
         Ok(())
     }
 
-    async fn form(&mut self, headers: &HeaderMap, body: Body, limit: usize) -> Result<(), ApiError> {
-        let content_type = params::header(headers, header::CONTENT_TYPE).unwrap_or_default();
-        let broken = |error: multer::Error| form_error(error, limit);
-        let boundary = multer::parse_boundary(content_type).map_err(broken)?;
-        // Whole: the reader looks for the end of a part's head from the beginning, with each piece that comes.
-        let whole = body::whole(body, limit.saturating_add(FORM)).await?;
-        let constraints = Constraints::new().size_limit(SizeLimit::new().per_field(limit as u64));
-        let pieces = futures::stream::iter([Ok::<_, std::convert::Infallible>(whole)]);
-        let mut form = Multipart::with_constraints(pieces, boundary, constraints);
-        while let Some(field) = form.next_field().await.map_err(broken)? {
-            if self.texts.len() + self.files.len() > MAX_GIVEN {
+    async fn form(
+        &mut self,
+        headers: &HeaderMap,
+        body: Body,
+        limit: usize,
+        work: &Path,
+    ) -> Result<(), ApiError> {
+        let mut form = Form::new(headers, body, limit, work)?;
+        while let Some(Part { name: argument, file, content_type, content }) = form.next().await? {
+            if self.texts.len() + self.files.len() >= MAX_GIVEN {
                 return Err(refused(&format!("a call says at most {MAX_GIVEN} things")));
             }
-            let argument = field.name().unwrap_or_default().to_owned();
-            let content_type = field.content_type().map(ToString::to_string);
-            let file_name = field.file_name().map(str::to_owned);
-            let bytes = field.bytes().await.map_err(broken)?;
-            // A browser sends a file that nobody has chosen without a name and without bytes.
-            match file_name {
-                Some(name) if name.is_empty() && bytes.is_empty() => {}
-                Some(name) => {
-                    let name = Some(name).filter(|name| name.parse::<ObjectKey>().is_ok());
-                    self.files.push((Some(argument), Input { name, content_type, bytes }));
-                }
-                None => match std::str::from_utf8(&bytes) {
-                    Ok(text) if bytes.len() <= MAX_TEXT => self.texts.push((argument, text.to_owned())),
-                    _ => self.files.push((Some(argument), Input { name: None, content_type, bytes })),
+            let content = match (&file, content) {
+                // A browser sends a file that nobody has chosen without a name and without bytes.
+                (Some(name), Content::Small(bytes)) if name.is_empty() && bytes.is_empty() => continue,
+                (None, Content::Small(bytes)) => match String::from_utf8(bytes.into()) {
+                    Ok(text) if text.len() <= MAX_TEXT => {
+                        self.texts.push((argument, text));
+                        continue;
+                    }
+                    Ok(text) => Content::Small(text.into()),
+                    Err(error) => Content::Small(error.into_bytes().into()),
                 },
-            }
+                (_, content) => content,
+            };
+            let name = file.filter(|name| name.parse::<ObjectKey>().is_ok());
+            self.files.push((Some(argument), Input { name, content_type, body: content.stream() }));
         }
         Ok(())
-    }
-}
-
-fn form_error(error: multer::Error, limit: usize) -> ApiError {
-    match error {
-        multer::Error::FieldSizeExceeded { .. } => {
-            ApiError::too_large(format!("the file passes the service's `limits.body`, {limit} bytes"))
-        }
-        error => ApiError::bad("bad_form", format!("this is no form: {error}")),
     }
 }
 
@@ -265,7 +276,7 @@ async fn fetch(service: &Service, address: &str, limit: usize) -> Result<Input, 
     let last = path.as_ref().and_then(|url| url.path_segments()?.next_back());
     let name = last.map(|last| percent_encoding::percent_decode_str(last).decode_utf8_lossy().into_owned());
     let name = name.filter(|name| !name.is_empty() && name.parse::<ObjectKey>().is_ok());
-    Ok(Input { name, content_type: got.content_type, bytes: got.body })
+    Ok(Input { name, content_type: got.content_type, body: Box::pin(oscar::once(got.body)) })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::{Seen, model_source};
 use crate::node::Node;
 
 const PAGE: &str = include_str!("page.html");
+const SCRIPT: &str = include_str!("page.js");
 
 /// What each model takes and gives, in Swagger 2.0.
 #[utoipa::path(get, path = "/swagger.json", operation_id = "deepaas_document", tag = "deepaas", responses(
@@ -147,7 +148,7 @@ fn parameter(argument: &Argument) -> Value {
 
 /// The page that shows the models and asks them.
 pub(in crate::api) async fn page() -> Response {
-    let policy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                   img-src 'self' data: blob:; media-src blob:; connect-src 'self'; base-uri 'none'; \
                   form-action 'none'; frame-ancestors 'none'";
     ([(header::CONTENT_SECURITY_POLICY, policy), (header::CONTENT_TYPE, "text/html; charset=utf-8")], PAGE)
@@ -156,7 +157,8 @@ pub(in crate::api) async fn page() -> Response {
 
 /// A file of the page.
 pub(in crate::api) async fn part(Path(name): Path<String>) -> Result<Response, ApiError> {
-    let found = SwaggerUi::static_files().iter().find(|(file, _)| file.file_name() == name);
+    let files = SwaggerUi::static_files().iter().map(|(file, bytes)| (file.file_name(), *bytes));
+    let found = files.chain([("page.js", SCRIPT.as_bytes())]).find(|(file, _)| *file == name);
     let Some((_, bytes)) = found else {
         return Err(ApiError::missing("unknown_path", "there is nothing there"));
     };
@@ -170,5 +172,5 @@ pub(in crate::api) async fn part(Path(name): Path<String>) -> Result<Response, A
         (header::CACHE_CONTROL, HeaderValue::from_static("max-age=86400")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ]);
-    Ok((headers, *bytes).into_response())
+    Ok((headers, bytes).into_response())
 }

@@ -95,13 +95,14 @@ pub(in crate::api) async fn submit(
         ApiError::missing("unknown_service", message)
     })?;
     let most = ByteSize(trainer.service.limits.body.0.min(MAX_FILE));
-    let read = Asked::read(&trainer.service, most, arguments, query.as_deref(), &headers, body);
-    let Asked { arguments, input } = read.await?;
+    let read = Asked::read(&trainer.service, most, arguments, query.as_deref(), &headers, body, &node.work);
+    let Asked { arguments, mut input } = read.await?;
     let mut event = Event::new(trained.source(), kinds::TRAIN, EventId::random());
     event.extensions.insert(kinds::ARGUMENTS.to_owned(), Value::from(arguments).to_string());
-    event.subject = input.name;
-    event.content_type = input.content_type;
-    event.data = if input.bytes.is_empty() { Data::None } else { Data::Inline(input.bytes) };
+    event.subject = input.name.take();
+    event.content_type = input.content_type.take();
+    let bytes = input.bytes(most).await?;
+    event.data = if bytes.is_empty() { Data::None } else { Data::Inline(bytes) };
     let submitted = node.submit(service, vec![event], trained.is_admin).await?;
     let (id, _) = submitted[0];
     let receipt = node.queue.receipt(id).await?.ok_or_else(|| unknown(trained.model.as_str()))?;
