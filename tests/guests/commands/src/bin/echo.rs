@@ -1,9 +1,11 @@
-//! Copies its input to its output, and stdin (the event) to stdout. Also built for preview 1, as `echo-p1`.
+//! Copies its input to its output, and stdin (the event) to stdout unless it is told to be `quiet`. Also built for preview 1, as `echo-p1`.
 
 use std::path::{Path, PathBuf};
 
 fn main() -> std::io::Result<()> {
-    std::io::copy(&mut std::io::stdin(), &mut std::io::stdout())?;
+    if std::env::args().nth(1).as_deref() != Some("quiet") {
+        std::io::copy(&mut std::io::stdin(), &mut std::io::stdout())?;
+    }
     let (Ok(input), Ok(output)) = (std::env::var("INPUT_FILE_PATH"), std::env::var("TMP_OUTPUT_DIR")) else {
         return Ok(());
     };
