@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use wicket_tests::batch::Hold;
+use wicket_tests::until;
 
 use super::{World, deploy, ended, log};
 
@@ -48,4 +49,17 @@ async fn a_job_that_was_not_submitted_yet_runs_once() {
     // For a while, what keeps the first from ever running stays.
     let kept: Vec<String> = world.weed.keys(super::WORK).await;
     assert!(kept.iter().all(|key| key == "other" || key.ends_with("/claim")), "{kept:?}");
+
+    // The submission that was held arrives after all: its job finds that the attempt is another's, and runs nothing.
+    let done = host.object("box", "out/done").await;
+    let late = world.between.ask("submitjob", &world.between.seen("submitjob")[0]).await;
+    let job = until("the late job has ended", super::SOON, async || {
+        let said = world.between.ask("describejobs", &json!({"jobs": [late["jobId"]]})).await;
+        let job = said["jobs"][0].clone();
+        ["SUCCEEDED", "FAILED"].contains(&job["status"].as_str().unwrap_or_default()).then_some(job)
+    })
+    .await;
+    // What `wicket_supervisor::CLAIMED` is.
+    assert_eq!(job["container"]["exitCode"], 75, "{job}");
+    assert_eq!(host.object("box", "out/done").await, done);
 }
