@@ -85,7 +85,7 @@ fn serve() -> io::Result<std::convert::Infallible> {
         hello,
     };
     worker.tell(&ToHost::Ready { onnxruntime: version, device })?;
-    lanes::run(Arc::new(worker), bytes)
+    lanes::run(Arc::new(worker))
 }
 
 impl Worker {

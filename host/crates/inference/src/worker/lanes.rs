@@ -1,18 +1,21 @@
-//! Threads that take turns at the socket: whoever receives a run runs it, while the next one listens. No thread waits for
+//! Threads that wait for the socket together: whoever receives a run runs it, while the others listen. No thread waits for
 //! another between a message and its run.
 
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{Signal, getpid, kill_process};
 
 use super::Worker;
 use super::backend::{Session, Stop};
 use crate::memory::View;
-use crate::wire::{Place, ToWorker, receive};
+use crate::wire::{MAX_MESSAGE, Place, ToWorker, receive};
 use crate::{Backend, Dtype};
 
 /// What is done off the socket.
@@ -39,40 +42,71 @@ pub(super) struct Given {
 }
 
 /// Serves with one thread for each run, one for loading, and one that listens while all others work.
-pub(super) fn run(worker: Arc<Worker>, bytes: Vec<u8>) -> io::Result<Infallible> {
-    let turn = Arc::new(Mutex::new(bytes));
+pub(super) fn run(worker: Arc<Worker>) -> io::Result<Infallible> {
+    let inbox = Arc::new(Inbox::new(&worker)?);
     for index in 0..worker.hello.runs + 1 {
-        let (worker, turn) = (worker.clone(), turn.clone());
-        std::thread::Builder::new().name(format!("lane-{index}")).spawn(move || lane(&worker, &turn))?;
+        let (worker, inbox) = (worker.clone(), inbox.clone());
+        std::thread::Builder::new().name(format!("lane-{index}")).spawn(move || lane(&worker, &inbox))?;
     }
-    lane(&worker, &turn)
+    lane(&worker, &inbox)
 }
 
-fn lane(worker: &Worker, turn: &Mutex<Vec<u8>>) -> ! {
+fn lane(worker: &Worker, inbox: &Inbox) -> ! {
+    let mut bytes = vec![0; MAX_MESSAGE];
     loop {
-        let work = {
-            let mut bytes = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            loop {
-                let message = match receive(&worker.socket, &mut bytes, RecvFlags::empty()) {
-                    Ok(Some(message)) => message,
-                    Ok(None) => end("the host is gone"),
-                    Err(error) => end(&error.to_string()),
-                };
-                match worker.take(message) {
-                    Ok(Some(work)) => break work,
-                    Ok(None) => {}
-                    Err(error) => end(&error.to_string()),
-                }
-            }
-        };
-        let told = match work {
-            Work::Load { model, backend, name, independent, file } => {
+        let told = match inbox.work(worker, &mut bytes) {
+            Ok(Some(Work::Load { model, backend, name, independent, file })) => {
                 worker.load(model, backend, &name, independent, file)
             }
-            Work::Run(run) => worker.run(run),
+            Ok(Some(Work::Run(run))) => worker.run(run),
+            Ok(None) => end("the host is gone"),
+            Err(error) => end(&error.to_string()),
         };
         if let Err(error) = told {
             end(&error.to_string());
+        }
+    }
+}
+
+/// The socket as several threads wait for it. Whoever began to wait last is woken: calls that come one by one are run by one
+/// thread on one processor, which has the model in its cache. (With a lock that is handed around, each was run by another.)
+struct Inbox(OwnedFd);
+
+impl Inbox {
+    /// One thread at a time is told that there is something, and nobody until it was read.
+    const EVENTS: EventFlags = EventFlags::IN.union(EventFlags::ONESHOT);
+
+    fn new(worker: &Worker) -> io::Result<Self> {
+        let inbox = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&inbox, &worker.socket, EventData::new_u64(0), Self::EVENTS)?;
+        Ok(Self(inbox))
+    }
+
+    /// Waits for what takes time; none when the host is gone.
+    fn work(&self, worker: &Worker, bytes: &mut [u8]) -> io::Result<Option<Work>> {
+        let mut events = Vec::with_capacity(1);
+        loop {
+            events.clear();
+            match epoll::wait(&self.0, spare_capacity(&mut events), None) {
+                Ok(0) | Err(Errno::INTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let work = loop {
+                match receive(&worker.socket, bytes, RecvFlags::DONTWAIT) {
+                    Ok(Some(message)) => match worker.take(message)? {
+                        Some(work) => break Some(work),
+                        None => {}
+                    },
+                    Ok(None) => return Ok(None),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break None,
+                    Err(error) => return Err(error),
+                }
+            };
+            epoll::modify(&self.0, &worker.socket, EventData::new_u64(0), Self::EVENTS)?;
+            if work.is_some() {
+                return Ok(work);
+            }
         }
     }
 }
