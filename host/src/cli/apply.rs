@@ -87,7 +87,7 @@ pub(super) async fn run(args: Args, out: &mut Out) -> anyhow::Result<Exit> {
         // Each was told why.
         Some(exit) => {
             let text = format!(
-                "{} of {} were not applied",
+                "not applied: {} of {}",
                 defined.len() - done.len(),
                 words::count(defined.len(), "service")
             );

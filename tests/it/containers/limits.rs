@@ -44,9 +44,14 @@ async fn each_limit_is_a_named_end_and_the_neighbours_do_not_notice() {
         assert_ne!(status, StatusCode::OK, "{name}: {receipt}");
         assert_eq!(failure(&receipt), wanted, "{name}: {receipt} {}", String::from_utf8_lossy(&answer));
     }
-    let killed = host.receipts("killed").await.remove(0);
-    let message = killed["attempts"][0]["failure"]["message"].as_str().unwrap_or_default();
-    assert!(message.contains("signal 9, and not for its memory"), "{message}");
+    let message = async |name: &str| {
+        let receipt = host.receipts(name).await.remove(0);
+        receipt["attempts"][0]["failure"]["message"].as_str().unwrap_or_default().to_owned()
+    };
+    let killed = message("killed").await;
+    assert!(killed.contains("signal 9, and not for its memory"), "{killed}");
+    let disk = message("disk").await;
+    assert!(disk.starts_with("it may put out 1MiB, and had put out ") && !disk.ends_with(" 0B"), "{disk}");
     clean(&engine, &host).await;
 }
 

@@ -15,7 +15,7 @@ use futures::{Stream, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 use wicket_config::Container;
 use wicket_core::{Attempt, Failure, LogStream, Reply, chain};
-use wicket_workspace::{Tally, Workspace};
+use wicket_workspace::{Account as _, Tally, Workspace};
 
 use crate::engine::{Engine, EngineError};
 use crate::held::Held;
@@ -205,9 +205,7 @@ impl Run<'_> {
                         }
                     },
                     end = &mut end => break end,
-                    () = &mut flooded => {
-                        break Err(wicket_workspace::Account::output_limit(self.tally));
-                    }
+                    used = &mut flooded => break Err(self.tally.flooded(used)),
                     () = &mut deadline => break Err(timed_out(self.container)),
                     () = &mut again, if !listening => {
                         said.again();

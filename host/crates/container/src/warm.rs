@@ -231,7 +231,7 @@ impl Run<'_> {
                         0 => Err(Failure::Host { message: "the container ended before its script did".to_owned() }),
                         code => Err(self.bad_end(&one.held, code).await),
                     },
-                    () = &mut flooded => break Err(self.tally.output_limit()),
+                    used = &mut flooded => break Err(self.tally.flooded(used)),
                     () = &mut deadline => break Err(timed_out(self.container)),
                 }
             }

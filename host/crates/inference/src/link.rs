@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair};
@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use crate::Worker;
 use crate::memory::{Freed, Outputs, Seen};
-use crate::wire::{ToHost, ToWorker, receive, send};
+use crate::wire::{Place, ToHost, ToWorker, receive, send};
 
 /// How long a worker may leave its messages unread. It reads them whatever it computes.
 const UNREAD: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
@@ -26,7 +26,20 @@ const LAST_WORDS: usize = 1000;
 pub(crate) struct Link {
     socket: AsyncFd<OwnedFd>,
     outputs: Arc<Outputs>,
+    later: Mutex<Later>,
 }
+
+/// What can wait for the next run: a message of its own would wake the worker for it.
+#[derive(Debug, Default)]
+struct Later {
+    /// Runs under way. While there are some, one may want the room.
+    runs: usize,
+    /// Output pieces that nobody reads any more.
+    freed: Vec<u64>,
+}
+
+/// Pieces that are told of together.
+const MOST_FREED: usize = 64;
 
 impl Link {
     /// Starts a worker.
@@ -49,12 +62,38 @@ impl Link {
         #[expect(unsafe_code, reason = "tokio wants it said that the descriptor stays the same")]
         // SAFETY: an `OwnedFd` has one descriptor, open until it is dropped, which `AsyncFd` does after it let go of it.
         let socket = unsafe { AsyncFd::register(ours) }?;
-        let link = Self { socket, outputs: Outputs::new(outputs) };
+        let link = Self { socket, outputs: Outputs::new(outputs), later: Mutex::default() };
         Ok((Arc::new(link), child))
     }
 
     pub(crate) fn outputs(&self) -> &Arc<Outputs> {
         &self.outputs
+    }
+
+    fn later(&self) -> MutexGuard<'_, Later> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a run.
+    pub(crate) fn run(&self, run: u64, model: u32, calls: Vec<Vec<Place>>) -> io::Result<()> {
+        let freed = {
+            let mut later = self.later();
+            later.runs += 1;
+            std::mem::take(&mut later.freed)
+        };
+        let message = ToWorker::Run { run, model, calls, freed };
+        self.send(&message, None).inspect_err(|_| {
+            let ToWorker::Run { freed, .. } = message else { return };
+            let mut later = self.later();
+            later.runs -= 1;
+            later.freed.extend(freed);
+        })
+    }
+
+    /// A run has ended.
+    pub(crate) fn ran(&self) {
+        let mut later = self.later();
+        later.runs = later.runs.saturating_sub(1);
     }
 
     /// Sends a message; never waits but for a worker that does not read.
@@ -95,6 +134,12 @@ impl Seen for Link {
 
 impl Freed for Link {
     fn freed(&self, piece: u64, keep: bool) {
+        {
+            let mut later = self.later();
+            if keep && later.runs == 0 && later.freed.len() < MOST_FREED {
+                return later.freed.push(piece);
+            }
+        }
         let _ = self.send(&ToWorker::Free { piece, keep }, None);
     }
 }

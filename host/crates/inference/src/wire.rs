@@ -34,8 +34,8 @@ pub(crate) enum ToWorker {
     /// Drop a model once its runs ended.
     Unload { model: u32 },
     /// Run a model. For each call its inputs, in the model's order. With more than one call, or `rows`, the first
-    /// dimensions are put together.
-    Run { run: u64, model: u32, calls: Vec<Vec<Place>> },
+    /// dimensions are put together. Before it, these output pieces are free, as by [`Self::Free`] with `keep`.
+    Run { run: u64, model: u32, calls: Vec<Vec<Place>>, freed: Vec<u64> },
     /// End this run soon.
     Cancel { run: u64 },
 }
@@ -118,7 +118,7 @@ pub(crate) fn send(
     file: Option<BorrowedFd<'_>>,
     flags: SendFlags,
 ) -> io::Result<()> {
-    let bytes = serde_json::to_vec(message)?;
+    let bytes = postcard::to_allocvec(message).map_err(io::Error::other)?;
     if bytes.len() > MAX_MESSAGE {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -172,6 +172,7 @@ pub(crate) fn receive<T: DeserializeOwned>(
     if len == 0 {
         return Ok(None);
     }
-    let message = serde_json::from_slice(&bytes[..len])?;
+    let wrong = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let message = postcard::from_bytes(&bytes[..len]).map_err(wrong)?;
     Ok(Some((message, file)))
 }

@@ -32,6 +32,11 @@ pub trait Account: Send + Sync {
     fn wrote(&self, bytes: u64) -> Result<(), Failure>;
     /// The failure of an output that is over the service's limit.
     fn output_limit(&self) -> Failure;
+    /// The same, when so many bytes were found before they were put out.
+    fn flooded(&self, bytes: u64) -> Failure {
+        let _over_the_limit = self.wrote(bytes);
+        self.output_limit()
+    }
 }
 
 /// The folders of one attempt.
@@ -88,9 +93,9 @@ impl Workspace {
         files::stage(attempt, &self.output, account).await
     }
 
-    /// Resolves when the command has written more than the service may put out, into its output folder or beside its
-    /// input. What it holds open of files that it has removed is seen only where this process has opened them.
-    pub async fn flooded(&self, limit: u64) {
+    /// Resolves, with how much that is, when the command has written more than the service may put out, into its output
+    /// folder or beside its input. What it holds open of files that it has removed is seen only where this process has opened them.
+    pub async fn flooded(&self, limit: u64) -> u64 {
         // A failed look is made again.
         let look = async |folder: &Path| {
             let folder = folder.to_owned();
@@ -103,7 +108,7 @@ impl Workspace {
             let used = look(&self.output).await.saturating_add(beside);
             // A file of one byte takes a block, so small limits are judged at the end, by the files' own sizes.
             if used > limit.saturating_add(1 << 20) {
-                return;
+                return used;
             }
         }
     }

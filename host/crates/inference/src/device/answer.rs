@@ -37,6 +37,7 @@ impl Device {
             ToHost::Loaded { model, loaded } => self.loaded(&mut state, model, loaded)?,
             ToHost::NotLoaded { model, fault } => self.load_failed(&mut state, model, fault)?,
             ToHost::Ran { run, micros, piece, new, outputs } => {
+                link.ran();
                 let new = match (new, file) {
                     (Some(len), Some(file)) => Some((file, len)),
                     (None, None) => None,
@@ -58,6 +59,7 @@ impl Device {
                 state.answer(ended, tensors, inference);
             }
             ToHost::NotRan { run, fault } => {
+                link.ran();
                 let ended = state.end(run)?;
                 self.run_failed(&mut state, ended, fault);
             }
@@ -103,11 +105,13 @@ impl State {
             entry.calls += run.calls.len() as u64;
         }
         let batch = run.calls.len() as u32;
-        for (call, outputs) in std::iter::zip(run.calls, tensors) {
-            let queue = run.since.saturating_duration_since(call.since);
+        for (Waiting { tell, inputs, since, .. }, outputs) in std::iter::zip(run.calls, tensors) {
+            let queue = run.since.saturating_duration_since(since);
             let done = Done { outputs, queue, inference, batch, backend: run.key.backend };
+            // Before the caller goes on: its next call finds their memory, which the caches still have.
+            drop(inputs);
             // The caller may be gone.
-            let _ = call.tell.send(Ok(done));
+            let _ = tell.send(Ok(done));
         }
     }
 }

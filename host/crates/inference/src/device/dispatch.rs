@@ -95,7 +95,7 @@ impl Device {
         entry.last_used = Instant::now();
         let run = state.next_number();
         let places = calls.iter().map(|call| places(call, link)).collect::<std::io::Result<Vec<_>>>();
-        let sent = places.and_then(|calls| link.send(&ToWorker::Run { run, model, calls }, None));
+        let sent = places.and_then(|calls| link.run(run, model, calls));
         for call in &calls {
             call.running.store(true, Ordering::Relaxed);
         }

@@ -149,7 +149,10 @@ impl Worker {
                     stop.ask();
                 }
             }
-            ToWorker::Run { run, model, calls } => return self.begin(run, model, calls).map(Some),
+            ToWorker::Run { run, model, calls, freed } => {
+                freed.into_iter().for_each(|piece| self.outputs.free(piece, true));
+                return self.begin(run, model, calls).map(Some);
+            }
         }
         Ok(None)
     }

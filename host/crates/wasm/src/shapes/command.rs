@@ -7,7 +7,7 @@ use wasmtime_wasi::cli::AsyncStdinStream;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, I32Exit};
 use wicket_core::{Attempt, Failure, Limit, LogSink, LogStream, Redactor, Reply, Report};
-use wicket_workspace::{Places, Workspace};
+use wicket_workspace::{Account as _, Places, Workspace};
 
 use crate::library::Code;
 use crate::meter::{Meter, Metered};
@@ -52,9 +52,9 @@ async fn attempt_on(
     let guest = Metered { guest, meter: meter.clone(), ticker: executor.ticker.clone() };
     let ended = tokio::select! {
         ended = guest => ended,
-        () = workspace.flooded(meter.limits().output.0) => {
+        used = workspace.flooded(meter.limits().output.0) => {
             meter.trip(Limit::Output);
-            Err(meter.failure(Limit::Output))
+            Err(meter.flooded(used))
         }
     };
     stderr.finish();
