@@ -1,7 +1,11 @@
 //! One inference, from inside a guest, beside Python's: the same model, library, threads and input.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
-use wicket_benches::Table;
+use wicket_benches::{Table, median};
 
 use crate::figures::{Pairs, millis, steady, verdict};
 use crate::models::Case;
@@ -26,8 +30,14 @@ struct Parts {
 /// Prints both tables; our ms for each model.
 pub(crate) async fn one(sides: &mut Sides, cases: &[Case]) -> Vec<(&'static str, f64)> {
     let mut table = Table::new(&["model", "input KB", "Python ms", "guest ms", "×", "added µs", "goal", ""]);
-    let mut steps =
-        Table::new(&["model", "inputs to the host µs", "run µs", "hops and queue µs", "outputs back µs"]);
+    let mut steps = Table::new(&[
+        "model",
+        "inputs to the host µs",
+        "run µs",
+        "hops and queue µs",
+        "of these, bare hops µs",
+        "outputs back µs",
+    ]);
     let mut seen = Vec::new();
     for case in cases {
         let pairs = measure(sides, case).await;
@@ -53,6 +63,7 @@ pub(crate) async fn one(sides: &mut Sides, cases: &[Case]) -> Vec<(&'static str,
             format!("{:.0}", parts.give),
             format!("{:.0}", parts.run),
             format!("{:.0}", parts.hops),
+            format!("{:.0}", bare_hops(parts.run)),
             format!("{:.0}", parts.take),
         ]);
         seen.push((case.name, pairs.ours()));
@@ -93,6 +104,34 @@ async fn measure(sides: &mut Sides, case: &Case) -> Pairs {
         say(&format!("{}: the two sides do not say the same: {} and {}", case.name, sums.0, sums.1));
     }
     pairs
+}
+
+/// What it takes to hand eight bytes to another thread that computes for so many µs, and to have them back, µs: the least that a
+/// worker of its own can cost on this machine, whose idle processors wake the later the longer they were idle.
+fn bare_hops(computes: f64) -> f64 {
+    let (mut here, mut there) = UnixStream::pair().expect("a pair of sockets");
+    let computes = Duration::from_secs_f64(computes / 1e6);
+    let rounds = if computes > Duration::from_millis(10) { 50 } else { 300 };
+    let other = std::thread::spawn(move || {
+        let mut bytes = [0; 8];
+        while there.read_exact(&mut bytes).is_ok() {
+            let begin = Instant::now();
+            while begin.elapsed() < computes {
+                std::hint::spin_loop();
+            }
+            let took = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            there.write_all(&took.to_ne_bytes()).expect("somebody listens");
+        }
+    });
+    let mut hops = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let (begin, mut bytes) = (Instant::now(), [0; 8]);
+        here.write_all(&bytes).and_then(|()| here.read_exact(&mut bytes)).expect("somebody answers");
+        hops.push((begin.elapsed().as_nanos() as f64 - u64::from_ne_bytes(bytes) as f64) / 1e3);
+    }
+    drop(here);
+    other.join().expect("it ends with the socket");
+    median(hops)
 }
 
 async fn parts(sides: &Sides, case: &Case) -> Parts {

@@ -94,10 +94,11 @@ impl Inbox {
             }
             let work = loop {
                 match receive(&worker.socket, bytes, RecvFlags::DONTWAIT) {
-                    Ok(Some(message)) => match worker.take(message)? {
-                        Some(work) => break Some(work),
-                        None => {}
-                    },
+                    Ok(Some(message)) => {
+                        if let Some(work) = worker.take(message)? {
+                            break Some(work);
+                        }
+                    }
                     Ok(None) => return Ok(None),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break None,
                     Err(error) => return Err(error),
