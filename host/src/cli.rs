@@ -26,6 +26,7 @@ mod serve;
 mod services;
 mod show;
 mod table;
+mod token;
 mod transfer;
 mod versions;
 mod words;
@@ -52,6 +53,7 @@ enum Command {
     Apply(apply::Args),
     Check(check::Args),
     Services(services::Args),
+    Token(token::Args),
     Rm(rm::Args),
     Run(run::Args),
     Job(job::Args),
@@ -89,6 +91,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Doctor(args) => doctor::run(&args, &mut out),
         Command::Apply(args) => wait(apply::run(args, &mut out)),
         Command::Services(args) => wait(services::run(args, &mut out)),
+        Command::Token(args) => wait(token::run(args, &mut out)),
         Command::Rm(args) => wait(rm::run(args, &mut out)),
         Command::Run(args) => wait(run::run(args, &mut out)),
         Command::Job(args) => wait(job::run(args, &mut out)),

@@ -169,12 +169,13 @@ async fn a_call_streams_both_ways_and_leaves_no_file_when_it_fails() {
 async fn a_services_token_is_enough_to_call_it() {
     let host = TestHost::start();
     host.apply(ECHO);
-    let token = host.admin(Method::GET, "/system/services/echo", "").await.json()["token"].clone();
-    let token = token.as_str().expect("a token");
+    let told = host.cli(&["token", "echo"]).stdout;
+    let token = told.trim_end();
     let with = |args: &[&str]| {
         let place = ["--endpoint", &host.http, "--token", token, "--data", "/nowhere"];
         host.cli(&[args, &place].concat())
     };
+    assert_eq!(host.cli(&["token", "nobody"]).code, 5);
     assert_eq!(with(&["run", "echo"]).code, 0);
     assert_eq!(with(&["job", "echo"]).code, 0);
     assert_eq!(

@@ -1,8 +1,8 @@
 //! The routes of the API, each a method.
 
 use http::{Method, header};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use wicket_config::ServiceName;
 use wicket_core::{Fetch, InvocationId, State};
 
@@ -87,6 +87,16 @@ impl Client {
     /// All services.
     pub(crate) async fn services(&self) -> Result<Vec<ServiceSummary>, ClientError> {
         self.get("/system/services").await
+    }
+
+    /// The token that calls a service.
+    pub(crate) async fn token(&self, name: &ServiceName) -> Result<String, ClientError> {
+        #[derive(Deserialize)]
+        struct Told {
+            token: String,
+        }
+        let Told { token } = self.get(&format!("/system/services/{name}")).await?;
+        Ok(token)
     }
 
     /// Creates a service, or changes it to what is said here.

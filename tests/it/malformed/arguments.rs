@@ -18,6 +18,7 @@ const WORDS: &[&str] = &[
     "apply",
     "check",
     "services",
+    "token",
     "rm",
     "run",
     "job",

@@ -70,8 +70,9 @@ pub(crate) struct Place {
 /// A worker to the host.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToHost {
-    /// Up. The version of ONNX Runtime, or why there is none; and whether the device can be used.
-    Ready { onnxruntime: Result<String, String>, device: Result<(), String> },
+    /// Up. The version of ONNX Runtime, or why there is none; whether the device can be used; and whether the worker can do
+    /// nothing but compute.
+    Ready { onnxruntime: Result<String, String>, device: Result<(), String>, confined: Result<(), String> },
     /// A model is loaded.
     Loaded { model: u32, loaded: Loaded },
     /// A model is not.

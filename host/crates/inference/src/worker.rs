@@ -2,6 +2,7 @@
 
 mod backend;
 mod builtin;
+mod confine;
 mod lanes;
 mod load;
 mod onnx;
@@ -66,10 +67,14 @@ fn serve() -> io::Result<std::convert::Infallible> {
         return Err(io::Error::other("the host did not say what to serve"));
     };
     bound(&hello)?;
-    let onnxruntime = match &hello.onnxruntime {
-        Some(path) => onnxruntime::Runtime::load(path, &hello),
-        None => Err("no library was named".into()),
+    let found = hello.onnxruntime.as_deref().ok_or_else(|| "no library was named".to_owned());
+    let found = found.and_then(onnxruntime::Library::find);
+    // Before there are other threads, which would not be. A driver of a GPU needs files and sockets that nobody has listed.
+    let confined = match hello.device {
+        Target::Cpu => confine::confine(),
+        Target::Gpu(_) => Err("workers of GPUs are not".to_owned()),
     };
+    let onnxruntime = found.and_then(|library| library.start(&hello));
     let device = match (hello.device, &onnxruntime) {
         (Target::Cpu, _) => Ok(()),
         (Target::Gpu(_), Ok(runtime)) => runtime.try_device(),
@@ -84,7 +89,7 @@ fn serve() -> io::Result<std::convert::Infallible> {
         state: Mutex::default(),
         hello,
     };
-    worker.tell(&ToHost::Ready { onnxruntime: version, device })?;
+    worker.tell(&ToHost::Ready { onnxruntime: version, device, confined })?;
     lanes::run(Arc::new(worker))
 }
 

@@ -127,7 +127,13 @@ impl Device {
                 Err(error) => return Some(format!("it said what is not understood: {error}")),
             };
             let taken = match message {
-                ToHost::Ready { onnxruntime, device } => {
+                ToHost::Ready { onnxruntime, device, confined } => {
+                    if let (Err(why), Target::Cpu) = (&confined, self.target) {
+                        tracing::warn!(
+                            why,
+                            "the inference worker is not confined: a model that takes it over has the host's rights"
+                        );
+                    }
                     self.ready(generation, link, process, onnxruntime, device);
                     Ok(())
                 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::ffi::{CStr, CString, c_char};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,11 +34,44 @@ pub(super) struct Runtime {
     gpu_memory: u64,
 }
 
-impl Runtime {
-    pub(super) fn load(path: &Path, hello: &Hello) -> Result<Self, String> {
-        let version = version(path)?;
+/// The library, with all that it needs of other libraries.
+pub(super) struct Library {
+    path: PathBuf,
+    version: String,
+    /// While it lives, the file is not looked for again.
+    loaded: libloading::Library,
+}
+
+impl Library {
+    /// Loads a library and looks at its version, before anything else of it is used: a wrong one ends the process.
+    pub(super) fn find(path: &Path) -> Result<Self, String> {
         let at = path.display();
-        let builder = ort::init_from(path).map_err(|error| error.to_string())?;
+        // SAFETY: the operator named this file as the library of ONNX Runtime; what it does when it is loaded is trusted as
+        // the rest of it is.
+        let loaded =
+            unsafe { libloading::Library::new(path) }.map_err(|error| format!("loading {at}: {error}"))?;
+        type GetApiBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
+        // SAFETY: this is the type that the C header gives this name.
+        let base = unsafe { loaded.get::<GetApiBase>(b"OrtGetApiBase\0") }
+            .map_err(|_| format!("{at} is not a library of ONNX Runtime"))?;
+        // SAFETY: it takes nothing, and gives a static table or null.
+        let base = unsafe { base().as_ref() }.ok_or_else(|| format!("{at} has no interface"))?;
+        // SAFETY: it gives a static string.
+        let version = unsafe { CStr::from_ptr((base.GetVersionString)()) }.to_string_lossy().into_owned();
+        let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
+        match (numbers.next().flatten(), numbers.next().flatten()) {
+            (Some(1), Some(minor)) if minor >= OLDEST => Ok(Self { path: path.to_owned(), version, loaded }),
+            _ => Err(format!("{at} is ONNX Runtime {version}; 1.{OLDEST} or newer is needed")),
+        }
+    }
+
+    /// Starts it. No file is read.
+    pub(super) fn start(self, hello: &Hello) -> Result<Runtime, String> {
+        let Self { path, version, loaded } = self;
+        let at = path.display();
+        let builder = ort::init_from(&path).map_err(|error| error.to_string())?;
+        // It has one of its own now.
+        drop(loaded);
         // One pool for all models: each with its own would crowd the processors. No spinning: others want them too.
         let pool = GlobalThreadPoolOptions::default()
             .with_intra_threads(hello.threads)
@@ -50,9 +83,11 @@ impl Runtime {
             })
             .map_err(|error| format!("starting {at}: {error}"))?;
         environment.set_log_level(ort::logging::LogLevel::Error);
-        Ok(Self { version, environment, device: hello.device, gpu_memory: hello.gpu_memory })
+        Ok(Runtime { version, environment, device: hello.device, gpu_memory: hello.gpu_memory })
     }
+}
 
+impl Runtime {
     pub(super) fn version(&self) -> &str {
         &self.version
     }
@@ -122,28 +157,6 @@ impl Runtime {
 
 fn say<T>(error: ort::Error<T>) -> String {
     error.to_string()
-}
-
-/// The version of a library, before anything of it is used: a wrong one ends the process.
-fn version(path: &Path) -> Result<String, String> {
-    let at = path.display();
-    // SAFETY: the operator named this file as the library of ONNX Runtime; what it does when it is loaded is trusted as
-    // the rest of it is.
-    let library =
-        unsafe { libloading::Library::new(path) }.map_err(|error| format!("loading {at}: {error}"))?;
-    type GetApiBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
-    // SAFETY: this is the type that the C header gives this name.
-    let base = unsafe { library.get::<GetApiBase>(b"OrtGetApiBase\0") }
-        .map_err(|_| format!("{at} is not a library of ONNX Runtime"))?;
-    // SAFETY: it takes nothing, and gives a static table or null.
-    let base = unsafe { base().as_ref() }.ok_or_else(|| format!("{at} has no interface"))?;
-    // SAFETY: it gives a static string.
-    let version = unsafe { CStr::from_ptr((base.GetVersionString)()) }.to_string_lossy().into_owned();
-    let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
-    match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(1), Some(minor)) if minor >= OLDEST => Ok(version),
-        _ => Err(format!("{at} is ONNX Runtime {version}; 1.{OLDEST} or newer is needed")),
-    }
 }
 
 /// A loaded model.

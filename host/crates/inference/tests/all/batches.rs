@@ -55,16 +55,15 @@ async fn as_many_as_ran_together_last_wait_for_nobody_else() {
     let kit = Kit::start();
     let model = kit.model(&one("Add", Dtype::F32, &[Dim::Any("batch"), Dim::Is(2)]));
     // Never full: without the rule each round below waits for its whole window.
-    let window = Duration::from_millis(300);
+    let window = Duration::from_secs(1);
     let model = batched(model, 100, window);
     kit.inference.prepare(&model).await.unwrap();
     for (guests, waits) in [(3, true), (3, false), (1, true), (1, false), (1, false)] {
         let calls = (0..guests).map(|_| kit.infer(&model, kit.floats(&[1, 2], &[1.0, 2.0])));
-        for answer in join_all(calls).await {
-            let used = answer.unwrap().used;
-            assert_eq!(used.batch, guests);
-            assert_eq!(used.queue >= window, waits, "{guests}: {used:?}");
-        }
+        let used: Vec<_> = join_all(calls).await.into_iter().map(|answer| answer.unwrap().used).collect();
+        assert!(used.iter().all(|one| one.batch == guests), "{guests}: {used:?}");
+        // The window is that of the one that came first.
+        assert_eq!(used.iter().any(|one| one.queue >= window), waits, "{guests}: {used:?}");
     }
 }
 

@@ -150,3 +150,25 @@ async fn an_output_that_no_node_makes_shows_nothing_of_another_service() {
     }
     assert!(served >= 4, "a model whose input is an output is a good one");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_models_can_do_nothing_else() {
+    let kit = Kit::start();
+    let model = kit.model(&one("Add", Dtype::F32, &[Dim::Is(1)]));
+    for backend in BACKENDS {
+        kit.infer(&on(backend, &model), kit.floats(&[1], &[1.0])).await.unwrap();
+    }
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", kit.process())).unwrap();
+    let told = |name: &str, task: &std::path::Path| std::fs::read_to_string(task.join(name)).unwrap();
+    let lanes: Vec<_> = tasks
+        .map(|task| task.unwrap().path())
+        .filter(|task| told("comm", task).starts_with("lane-"))
+        .map(|task| told("status", &task))
+        .collect();
+    assert!(!lanes.is_empty());
+    for lane in lanes {
+        for line in ["NoNewPrivs:\t1\n", "Seccomp:\t2\n"] {
+            assert!(lane.contains(line), "{lane}");
+        }
+    }
+}
