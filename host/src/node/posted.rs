@@ -92,7 +92,7 @@ impl Node {
             }
         }
         let Some((path, mut file)) = spool else {
-            event.data = if head.is_empty() { Data::None } else { Data::Inline(head.freeze()) };
+            event.bring(head.freeze());
             return Ok((event, None));
         };
         file.flush().await.map_err(RunError::Scratch)?;

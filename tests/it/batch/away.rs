@@ -21,7 +21,17 @@ async fn what_is_away_is_waited_for_and_wrong_keys_are_told() {
     let reason = waits.await["waiting"]["reason"].to_string();
     assert!(reason.contains("http://127.0.0.1:9 cannot be reached"), "{reason}");
     assert_eq!(world.weed.keys(super::WORK).await, ["other"], "nothing is sent for a job that cannot be");
-    // It comes back.
+    // Batch comes back, and the store of the jobs' files is away.
+    let config = world.config("").replace(&world.weed.endpoint(), "http://127.0.0.1:9");
+    let host = host.restart_with(Setup { config, ..Setup::default() });
+    until("it waits for the store", SOON, async || {
+        let receipt = host.receipts("away").await.into_iter().next()?;
+        assert!(receipt["finished"].is_null(), "{receipt}");
+        let reason = receipt["waiting"]["reason"].as_str()?;
+        reason.contains("the work bucket of batch jobs: cannot reach").then_some(())
+    })
+    .await;
+    // Both are there.
     let host = host.restart_with(Setup { config: world.config(""), ..Setup::default() });
     assert_eq!(ended(&host, "away").await["state"], "succeeded");
     host.wicket(&["rm", "away"]);

@@ -101,6 +101,11 @@ async fn a_service_with_a_model_is_listed_described_and_asked_for_a_prediction()
     assert_eq!(whole["predictions"]["classes"][0]["label"], "Egyptian cat", "{whole}");
     let zip = ask(&host, path, Some(&token), "application/zip", &coffee).await;
     assert_eq!((zip.status, &zip.body[..2]), (StatusCode::OK, &b"PK"[..]));
+
+    // An empty file is a file.
+    let empty = ask(&host, path, Some(&token), "*/*", &form("data", "empty.png", b"")).await;
+    assert_eq!(empty.status, StatusCode::BAD_GATEWAY);
+    assert!(empty.text().contains("classify: empty.png: it is no JPEG, PNG or WebP"), "{}", empty.text());
 }
 
 #[tokio::test]

@@ -38,6 +38,9 @@ pub enum BatchError {
         /// Its words.
         why: String,
     },
+    /// Nobody answers for the work bucket.
+    #[error("the work bucket of batch jobs: {0}")]
+    NoStorage(String),
     /// The work bucket failed.
     #[error("the work bucket of batch jobs: {0}")]
     Storage(String),
@@ -47,10 +50,10 @@ pub enum BatchError {
 }
 
 impl BatchError {
-    /// What it means for an attempt of which nothing has run: it is none, where Batch is away.
+    /// What it means for an attempt of which nothing has run: it is none, where Batch or its bucket is away.
     pub(crate) fn before(&self) -> Failure {
         match self {
-            Self::Away { .. } => Failure::Unavailable { message: self.to_string() },
+            Self::Away { .. } | Self::NoStorage(_) => Failure::Unavailable { message: self.to_string() },
             Self::Refused { .. } | Self::Storage(_) | Self::Lacks(_) => self.failure(),
         }
     }
@@ -63,7 +66,8 @@ impl BatchError {
 
 impl From<ObjectError> for BatchError {
     fn from(error: ObjectError) -> Self {
-        Self::Storage(chain(&error))
+        let told = chain(&error);
+        if matches!(error, ObjectError::Away { .. }) { Self::NoStorage(told) } else { Self::Storage(told) }
     }
 }
 

@@ -50,6 +50,14 @@ where
     format!("it answered {status} {words}").trim_end().to_owned()
 }
 
+/// Whether nobody answered, or only that it cannot now.
+fn is_away<E>(error: &SdkError<E>) -> bool {
+    match error {
+        SdkError::ServiceError(refusal) => matches!(refusal.raw().status().as_u16(), 429 | 500..),
+        error => matches!(error, SdkError::DispatchFailure(_) | SdkError::TimeoutError(_)),
+    }
+}
+
 impl OutsideS3 {
     /// A client; nothing is sent yet.
     pub fn new(provider: &StorageProvider) -> Self {
@@ -74,6 +82,10 @@ impl OutsideS3 {
         match error.code() {
             Some("NoSuchKey" | "NoSuchBucket") => {
                 ObjectError::Missing { bucket: object.bucket.to_string(), key: object.key.to_string() }
+            }
+            _ if is_away(error) => {
+                let source = Box::new(Failed { endpoint: self.endpoint.clone(), what: told(error) });
+                ObjectError::Away { bucket: object.bucket.to_string(), key: object.key.to_string(), source }
             }
             _ => self.failed(object, told(error)),
         }

@@ -47,6 +47,14 @@ impl Cgroup {
             .or_else(|| number(&self.at("").join("memory.peak")))
     }
 
+    /// Whether it had all of this memory once, or something in it was killed for it.
+    pub(crate) fn was_full(&self, limit: u64) -> bool {
+        let events = std::fs::read_to_string(self.at("").join("memory.events")).unwrap_or_default();
+        let mut kills = events.lines().filter_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
+        kills.next().is_some_and(|kills: u64| kills > 0)
+            || self.peak_memory().is_some_and(|peak| peak >= limit)
+    }
+
     /// Lets the most memory be counted anew, where the kernel can (in a hierarchy of version 1).
     pub(crate) fn forget_peak(&self) {
         let _ = std::fs::write(self.at("memory").join("memory.max_usage_in_bytes"), "0");

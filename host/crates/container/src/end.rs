@@ -99,6 +99,13 @@ impl Run<'_> {
             return out_of_memory(self.container);
         }
         let mut message = match code - BY_SIGNAL {
+            9 if self.info.podman => match &held.cgroup {
+                Some(cgroup) if cgroup.was_full(self.container.memory.0) => {
+                    return out_of_memory(self.container);
+                }
+                Some(_) => "it was killed by signal 9, and had memory left".to_owned(),
+                None => "it was killed by signal 9; Podman does not say whether for its memory".to_owned(),
+            },
             9 => "it was killed by signal 9, and not for its memory".to_owned(),
             signal @ 1..=64 => format!("exit status {code}: killed by signal {signal}"),
             _ => format!("exit status {code}"),

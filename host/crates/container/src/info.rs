@@ -18,6 +18,9 @@ pub(crate) struct EngineInfo {
     pub(crate) cgroup_driver: String,
     /// In which form it keeps logs as files, and the settings of that besides their size.
     pub(crate) log: (&'static str, &'static [(&'static str, &'static str)]),
+    /// Podman. It does not tell that a container ended for its memory; and where one limit of its processes is set, takes its
+    /// own for the others in place of those that its operator has configured, which an engine in a container may not give.
+    pub(crate) podman: bool,
     /// How it is asked for a GPU.
     gpus: Gpus,
     /// Why users in its containers are not those of this machine, where that is so.
@@ -54,6 +57,7 @@ impl EngineInfo {
                 true => ("k8s-file", &[]),
                 false => ("local", &[("max-file", "1"), ("compress", "false")]),
             },
+            podman,
             gpus: match (podman, has_runtime, named_gpus(info)) {
                 (true, ..) => Gpus::Podman,
                 (false, false, Some(names)) => Gpus::Named(names),
@@ -207,7 +211,7 @@ mod tests {
         let two = r#"{"gpus": 2}"#;
         let podman = json!({"Components": [{"Name": "Podman Engine", "Version": "4.3.1"}, {"Name": "Conmon", "Version": "2.1.6"}]});
         let podman = read(podman, json!({"NCPU": 2}));
-        assert!(refusal(&podman, two).contains("is Podman"));
+        assert!(refusal(&podman, two).contains("is Podman") && podman.podman);
         assert_eq!((podman.log.0, read(docker(), json!({"NCPU": 2})).log.0), ("k8s-file", "local"));
         let hook =
             read(docker(), json!({"NCPU": 2, "Runtimes": {"nvidia": {"path": "nvidia-container-runtime"}}}));

@@ -176,6 +176,7 @@ fn host_config(container: &Container, log: u64, around: Around<'_>) -> HostConfi
     let number = |n: u64| Some(i64::try_from(n).unwrap_or(i64::MAX));
     // The engine keeps a copy of the log for a process that takes over; its smallest is larger than nothing.
     let kept = log.saturating_mul(2).clamp(1 << 20, 1 << 30);
+    let no_core = || vec![ResourcesUlimits { name: Some("core".to_owned()), soft: Some(0), hard: Some(0) }];
     let log = info.log.1.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let log = log.chain([("max-size".to_owned(), kept.to_string())]);
     HostConfig {
@@ -200,7 +201,7 @@ fn host_config(container: &Container, log: u64, around: Around<'_>) -> HostConfi
             typ: Some(info.log.0.to_owned()),
             config: Some(log.collect()),
         }),
-        ulimits: Some(vec![ResourcesUlimits { name: Some("core".to_owned()), soft: Some(0), hard: Some(0) }]),
+        ulimits: (!info.podman).then(no_core),
         ..HostConfig::default()
     }
 }

@@ -132,6 +132,12 @@ impl Event {
         event
     }
 
+    /// What somebody has sent with it, when that is small. An empty file is a file, where it has a name.
+    pub fn bring(&mut self, bytes: Bytes) {
+        let nothing = bytes.is_empty() && self.subject.is_none();
+        self.data = if nothing { Data::None } else { Data::Inline(bytes) };
+    }
+
     /// This event as a consequence of `cause`: one hop further in the same workflow run.
     #[must_use]
     pub fn caused_by(mut self, cause: &Event) -> Self {

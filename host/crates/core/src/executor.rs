@@ -129,6 +129,17 @@ pub enum ObjectError {
     /// The disk is full.
     #[error("no space left for objects")]
     Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Nobody answers there, or only that it cannot now.
+    #[error("cannot reach `{key}` in bucket `{bucket}`")]
+    Away {
+        /// Where.
+        bucket: String,
+        /// Which.
+        key: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The storage, or the server behind it, failed.
     #[error("cannot reach `{key}` in bucket `{bucket}`")]
     Storage {
@@ -149,7 +160,7 @@ impl ObjectError {
         match self {
             Self::Missing { .. } | Self::Refused(_) => Failure::Input { message },
             Self::Limit(_) => Failure::Limit { limit: Limit::Output, message },
-            Self::Full(_) | Self::Storage { .. } => Failure::Host { message },
+            Self::Full(_) | Self::Away { .. } | Self::Storage { .. } => Failure::Host { message },
         }
     }
 }

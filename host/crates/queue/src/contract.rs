@@ -1,8 +1,7 @@
 //! What every queue must do, told as stories. A queue passes them all:
 //!
 //! ```text
-//! wicket_queue::contract!(make);                        // async fn make() -> impl Subject
-//! wicket_queue::contract!(make, start_paused = true);   // for one whose clock is tokio's
+//! wicket_queue::contract!(make);   // async fn make() -> impl Subject
 //! ```
 
 mod join;
@@ -15,7 +14,7 @@ mod settle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use wicket_config::ServiceName;
 use wicket_core::{
     AttemptRecord, Delivery, Event, EventId, Failure, Invocation, Lease, Log, LogLine, LogStream, Pushed,
@@ -41,8 +40,8 @@ pub trait Subject: Send + Sync {
 /// Makes a test of every story of the contract.
 #[macro_export]
 macro_rules! contract {
-    ($make:path $(, $key:ident = $value:expr)*) => {
-        $crate::contract! { @all $make, ($($key = $value),*),
+    ($make:path) => {
+        $crate::contract! { @all $make,
             what_is_pushed_comes_in_the_order_it_fell_due
             an_id_is_queued_once_whatever_became_of_it
             an_event_comes_back_as_it_was_pushed
@@ -80,14 +79,13 @@ macro_rules! contract {
             what_is_to_be_forgotten_goes_and_what_runs_stays
         }
     };
-    (@all $make:path, $args:tt, $($name:ident)*) => {
-        $($crate::contract! { @one $make, $args, $name })*
-    };
-    (@one $make:path, ($($args:tt)*), $name:ident) => {
-        #[tokio::test($($args)*)]
-        async fn $name() {
-            $crate::contract::$name(&$make().await).await;
-        }
+    (@all $make:path, $($name:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                $crate::contract::$name(&$make().await).await;
+            }
+        )*
     };
 }
 
@@ -97,18 +95,6 @@ const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(400);
 /// When a test gives up waiting.
 const DEADLINE: Duration = Duration::from_secs(30);
-
-/// The time of day as tokio's clock has it: it stands still where that does.
-struct Clock(Timestamp, Instant);
-
-impl Clock {
-    fn start() -> Self {
-        Self(Timestamp::now(), Instant::now())
-    }
-    fn now(&self) -> Timestamp {
-        self.0.after(self.1.elapsed())
-    }
-}
 
 fn service(name: &str) -> ServiceName {
     name.parse().expect("a service name")

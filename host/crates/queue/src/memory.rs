@@ -3,10 +3,9 @@
 mod state;
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 use wicket_config::ServiceName;
 use wicket_core::{
     Delivery, Depth, Event, Filter, Forget, InvocationId, Lease, Log, Pushed, Queue, QueueError, Receipt,
@@ -20,7 +19,7 @@ use state::{End, State};
 /// Bells to ring when the lock is free again.
 type Rung = Vec<(ServiceName, Ring)>;
 
-/// A queue that forgets everything when it is dropped. Its clock is tokio's, so that a test can pause it.
+/// A queue that forgets everything when it is dropped. Its clock is one that nobody sets.
 #[derive(Debug)]
 pub struct MemoryQueue {
     state: Mutex<State>,

@@ -1,4 +1,4 @@
-//! The contract over the queue in memory, in paused time.
+//! The contract over the queue in memory.
 
 use async_trait::async_trait;
 use wicket_core::{Queue, StagedObject};
@@ -21,4 +21,4 @@ async fn make() -> Memory {
     Memory(MemoryQueue::new())
 }
 
-wicket_queue::contract!(make, start_paused = true);
+wicket_queue::contract!(make);

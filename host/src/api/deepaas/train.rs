@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 use wicket_config::{ByteSize, ServiceName, Train};
 use wicket_core::{
-    Data, Event, EventId, Failure, Filter, InvocationId, Queue as _, Receipt, State as Stand, kinds,
+    Event, EventId, Failure, Filter, InvocationId, Queue as _, Receipt, State as Stand, kinds,
 };
 
 use super::super::access;
@@ -102,7 +102,7 @@ pub(in crate::api) async fn submit(
     event.subject = input.name.take();
     event.content_type = input.content_type.take();
     let bytes = input.bytes(most).await?;
-    event.data = if bytes.is_empty() { Data::None } else { Data::Inline(bytes) };
+    event.bring(bytes);
     let submitted = node.submit(service, vec![event], trained.is_admin).await?;
     let (id, _) = submitted[0];
     let receipt = node.queue.receipt(id).await?.ok_or_else(|| unknown(trained.model.as_str()))?;

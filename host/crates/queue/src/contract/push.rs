@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use tokio::time::timeout;
-use wicket_core::{Data, Delivery, Event, Invocation, Pushed};
+use wicket_core::{Data, Delivery, Event, Invocation, Pushed, Timestamp};
 
-use super::{
-    Clock, DEADLINE, LONG, SHORT, Subject, event, failed, lease, lease_now, push, run, service, settled,
-};
+use super::{DEADLINE, LONG, SHORT, Subject, event, failed, lease, lease_now, push, run, service, settled};
 
 /// First come, first served.
 pub async fn what_is_pushed_comes_in_the_order_it_fell_due(subject: &impl Subject) {
@@ -90,10 +88,10 @@ pub async fn who_waits_is_woken_by_a_push(subject: &impl Subject) {
 
 /// A timer, not a poll.
 pub async fn who_waits_is_woken_when_a_retry_falls_due(subject: &impl Subject) {
-    let (queue, clock) = (subject.queue(), Clock::start());
+    let queue = subject.queue();
     push(queue, vec![run("a", "1")]).await;
     let held = lease(queue, "a", LONG).await;
-    let due = clock.now().after(SHORT);
+    let due = Timestamp::now().after(SHORT);
     queue.retry(held, failed(1), due).await.expect("a retry");
     assert!(lease_now(queue, "a", LONG).await.is_none(), "too early");
     let held = lease(queue, "a", LONG).await;
@@ -102,14 +100,14 @@ pub async fn who_waits_is_woken_when_a_retry_falls_due(subject: &impl Subject) {
 
 /// The timer is set anew.
 pub async fn an_earlier_retry_wakes_who_knew_of_a_later_one(subject: &impl Subject) {
-    let (queue, clock) = (subject.queue(), Clock::start());
+    let queue = subject.queue();
     push(queue, vec![run("a", "1"), run("a", "2")]).await;
     let (first, second) = (lease(queue, "a", LONG).await, lease(queue, "a", LONG).await);
-    queue.retry(first, failed(1), clock.now().after(LONG)).await.expect("a retry");
+    queue.retry(first, failed(1), Timestamp::now().after(LONG)).await.expect("a retry");
     let sooner = async {
         // Give the waiter time to go to sleep on the later one.
         timeout(SHORT, std::future::pending::<()>()).await.ok();
-        queue.retry(second, failed(1), clock.now().after(SHORT)).await.expect("a retry");
+        queue.retry(second, failed(1), Timestamp::now().after(SHORT)).await.expect("a retry");
     };
     let (held, ()) = tokio::join!(lease(queue, "a", LONG), sooner);
     assert_eq!(held.invocation.event.id.0, "2");

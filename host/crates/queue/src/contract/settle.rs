@@ -1,8 +1,10 @@
 //! Ends: well, for now, for good.
 
-use wicket_core::{Blob, Failure, Filter, InvocationId, ObjectRef, QueueError, StagedObject, State};
+use wicket_core::{
+    Blob, Failure, Filter, InvocationId, ObjectRef, QueueError, StagedObject, State, Timestamp,
+};
 
-use super::{Clock, LONG, SHORT, Subject, call, failed, lease, lease_now, push, run, service, settled};
+use super::{LONG, SHORT, Subject, call, failed, lease, lease_now, push, run, service, settled};
 
 fn output(key: &str) -> StagedObject {
     let object = ObjectRef {
@@ -37,11 +39,11 @@ pub async fn the_end_and_what_follows_are_one_step(subject: &impl Subject) {
 
 /// With the reason, and the log of every attempt.
 pub async fn a_retry_waits_until_it_is_due_and_leaves_its_record(subject: &impl Subject) {
-    let (queue, clock) = (subject.queue(), Clock::start());
+    let queue = subject.queue();
     push(queue, vec![run("a", "1"), run("a", "2")]).await;
     let held = lease(queue, "a", LONG).await;
     let id = held.invocation.id;
-    let due = clock.now().after(SHORT);
+    let due = Timestamp::now().after(SHORT);
     queue.retry(held, failed(1), due).await.expect("a retry");
     let receipt = queue.receipt(id).await.expect("an answer").expect("a receipt");
     assert_eq!((receipt.state, receipt.due, receipt.finished), (State::Queued, Some(due), None));
@@ -58,11 +60,11 @@ pub async fn a_retry_waits_until_it_is_due_and_leaves_its_record(subject: &impl 
 
 /// A full set of attempts again, and nothing of the first set is lost.
 pub async fn a_dead_letter_is_kept_and_redriven_with_its_history(subject: &impl Subject) {
-    let (queue, clock) = (subject.queue(), Clock::start());
+    let queue = subject.queue();
     push(queue, vec![run("a", "1")]).await;
     let held = lease(queue, "a", LONG).await;
     let id = held.invocation.id;
-    queue.retry(held, failed(1), clock.now()).await.expect("a retry");
+    queue.retry(held, failed(1), Timestamp::now()).await.expect("a retry");
     queue.bury(lease(queue, "a", LONG).await, failed(2)).await.expect("an end");
     assert!(lease_now(queue, "a", LONG).await.is_none());
     let dead = Filter { dead_letters: true, ..Filter::default() };
