@@ -13,6 +13,7 @@ pub(crate) use cgroup::machine_memory;
 use std::path::Path;
 
 use serde::Serialize;
+use wicket_config::HostConfig;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,13 +68,14 @@ impl Finding {
     }
 }
 
-/// Looks at everything. `data` is the folder that a host would use.
-pub(crate) fn examine(data: Option<&Path>) -> Vec<Finding> {
+/// Looks at everything that a host would use, by the operator's file, on the folder `data`.
+pub(crate) fn examine(config: &HostConfig, data: Option<&Path>) -> Vec<Finding> {
     let mut findings = vec![machine::kernel()];
     findings.extend(wasm::pool());
     findings.extend([machine::address_space(), machine::overcommit(), machine::open_files()]);
     findings.extend([cgroup::memory(), cgroup::cpus()]);
     findings.extend(storage::data(data));
-    findings.extend([outside::docker(), outside::gpu(), outside::onnxruntime(data), outside::guest_target()]);
+    findings.extend([outside::docker(&config.docker), outside::gpu()]);
+    findings.extend([outside::onnxruntime(&config.inference, data), outside::guest_target()]);
     findings
 }

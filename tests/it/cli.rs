@@ -351,6 +351,9 @@ async fn the_doctor_looks_at_the_machine_and_leaves_nothing() {
     };
     assert!(verdict("wasm engine").is_some() && verdict("fsync").is_some(), "{findings}");
     assert_eq!(verdict("data folder"), Some("good".into()));
+    let config = file(&host, "wicket.toml", "[docker]\nsocket = \"/nowhere/engine.sock\"\n");
+    let told = host.wicket(&["doctor", "--config", &config]).stdout;
+    assert!(told.contains("/nowhere/engine.sock: No such file"), "{told}");
     assert_eq!(std::fs::read_dir(host.data()).expect("a folder").count(), before);
     assert_eq!(host.cli(&["doctor", "--data", "/proc/nowhere"]).code, 1, "no host can run there");
     assert_eq!(host.cli(&["doctor", "--data", "/dev/null"]).code, 1, "it is a file");

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use wicket_config::{Given, HostConfig};
+
 use super::out::Out;
 use super::outcome::Exit;
 use super::table::Table;
@@ -11,6 +13,9 @@ use crate::env;
 /// Say what this machine offers to a host, and what will be slower or missing
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// The operator's file that a host will use
+    #[arg(long, value_name = "FILE", env = env::CONFIG)]
+    config: Option<PathBuf>,
     /// The data folder that a host will use
     #[arg(long, value_name = "DIR", env = env::DATA)]
     data: Option<PathBuf>,
@@ -20,7 +25,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> anyhow::Result<Exit> {
-    let findings = doctor::examine(args.data.clone().or_else(env::default_data).as_deref());
+    let config = HostConfig::load(args.config.as_deref(), &Given::default())?;
+    let data = args.data.clone().or_else(|| config.top.data.clone()).or_else(env::default_data);
+    let findings = doctor::examine(&config, data.as_deref());
     let impossible = findings.iter().any(|finding| finding.verdict == Verdict::Impossible);
     if args.json {
         out.json(&findings)?;

@@ -166,7 +166,10 @@ pub(super) fn of_client(error: &ClientError) -> (Exit, Option<String>) {
             _ => (Exit::Failed, next_step(detail)),
         },
         ClientError::Bucket { status, .. } => match *status {
-            Some(StatusCode::NOT_FOUND) => (Exit::NotFound, text("`wicket bucket ls` lists what there is, `wicket bucket mb NAME` makes a bucket")),
+            Some(StatusCode::NOT_FOUND) => (
+                Exit::NotFound,
+                text("`wicket bucket ls` lists what there is, `wicket bucket mb NAME` makes a bucket"),
+            ),
             Some(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => (Exit::Refused, None),
             Some(StatusCode::BAD_REQUEST) => (Exit::BadFile, None),
             Some(_) => (Exit::Failed, None),

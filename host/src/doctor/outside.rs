@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use wicket_config::{DockerSection, InferenceSection};
 use wicket_inference::{Inference, Settings, Target};
 
 use super::{Finding, Verdict};
@@ -12,8 +13,8 @@ use crate::env;
 const TARGET: &str = "lib/rustlib/wasm32-wasip2";
 
 /// Docker's engine.
-pub(super) fn docker() -> Finding {
-    let socket = env::docker_socket();
+pub(super) fn docker(section: &DockerSection) -> Finding {
+    let socket = section.socket.clone().unwrap_or_else(env::docker_socket);
     let shown = socket.display();
     // Only whether somebody listens: the engine itself is asked nothing.
     match UnixStream::connect(&socket) {
@@ -37,11 +38,12 @@ pub(super) fn gpu() -> Finding {
 }
 
 /// What runs models: the library, tried in a process of its own as a host would start it.
-pub(super) fn onnxruntime(data: Option<&Path>) -> Finding {
+pub(super) fn onnxruntime(section: &InferenceSection, data: Option<&Path>) -> Finding {
     let check = "ONNX Runtime";
     let builtin = "models run on the built-in backend, some two to seven times slower: name the library with \
                    `onnxruntime` of [inference] (it is in the Python package onnxruntime, in capi/)";
-    let Some(library) = crate::app::inference::onnxruntime(data) else {
+    let Some(library) = section.onnxruntime.clone().or_else(|| crate::app::inference::onnxruntime(data))
+    else {
         return Finding::new(check, Verdict::Slower, "not found", builtin);
     };
     let shown = library.display().to_string();

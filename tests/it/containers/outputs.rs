@@ -35,7 +35,7 @@ async fn names_and_folders_of_any_kind_have_a_named_end() {
         ("closed", "mkdir -p a/b; : > a/b/f; chmod 0 a/b a", "none", ""),
     ];
     for (name, script, wanted, words) in cases {
-        let fields = json!({"retry": {"attempts": 1}, "container": {"timeout": "60s"}});
+        let fields = json!({"retry": {"attempts": 1}, "container": {"timeout": "180s"}});
         let token = deploy(&host, name, &format!("cd $TMP_OUTPUT_DIR; {script}"), fields).await;
         let (_, _, receipt) = run(&host, name, &token, "").await;
         let said = receipt["attempts"][0]["failure"]["message"].as_str().unwrap_or_default();

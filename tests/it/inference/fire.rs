@@ -74,6 +74,8 @@ async fn pictures_at_any_rate_are_judged_and_a_fire_is_an_alert_that_is_posted()
     assert!(receipts.iter().all(|receipt| receipt["state"] == "succeeded"), "{receipts:?}");
     let mut posts = endpoint.posts();
     posts.sort_by_key(|post| post.body["subject"].to_string());
+    // An attempt that is made again posts again: by its id it is one alert.
+    posts.dedup_by_key(|post| post.body["id"].clone());
     let subjects: Vec<&Value> = posts.iter().map(|post| &post.body["subject"]).collect();
     let fires = ["in/roof/camera-3.jpg", "in/yard/camera-3.jpg", "in/yard/camera-6.jpg"];
     assert_eq!(subjects, fires, "the largest of each join");
