@@ -1,5 +1,6 @@
 //! Requests by hand: what no well-meant client sends.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -182,15 +183,21 @@ impl Raw {
 /// Sends bytes, and takes the answer until the connection ends.
 pub(crate) async fn exchange(address: SocketAddr, pieces: &[&[u8]], then_close: bool) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    for piece in pieces {
-        stream.write_all(piece).await.unwrap();
-    }
-    if then_close {
-        stream.shutdown().await.unwrap();
-    }
+    // Who is refused before all was sent finds the answer, and the connection closed.
+    let sent = async {
+        for piece in pieces {
+            stream.write_all(piece).await?;
+        }
+        if then_close { stream.shutdown().await } else { Ok(()) }
+    };
+    let refused = |error: std::io::Error| match error.kind() {
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {}
+        _ => panic!("{error}"),
+    };
+    sent.await.unwrap_or_else(refused);
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer));
-    read.await.expect("an answer, and the end of the connection").unwrap();
+    read.await.expect("an answer, and the end of the connection").map(drop).unwrap_or_else(refused);
     parse(&answer)
 }
 
