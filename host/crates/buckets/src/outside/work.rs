@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use wicket_config::{BucketName, ProviderId, StorageProvider};
 use wicket_core::{ByteStream, ObjectError, ObjectRef, Secret};
 
-use super::{OutsideS3, PATIENCE};
+use super::{OutsideS3, PATIENCE, told};
 use crate::client::{client_with, sending};
 
 /// Objects that are removed at once.
@@ -95,7 +95,11 @@ impl WorkBucket {
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| match self.object(prefix.trim_end_matches('/')) {
-                Ok(object) => self.s3.refused(&object, &error),
+                Ok(object) => match self.s3.refused(&object, &error) {
+                    // Nothing can be missing but the bucket.
+                    ObjectError::Missing { .. } => self.s3.failed(&object, told(&error)),
+                    other => other,
+                },
                 Err(error) => error,
             })?;
             keys.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
