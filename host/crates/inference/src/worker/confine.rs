@@ -78,7 +78,7 @@ const REFUSED: &[i64] = &[
 ///
 /// # Errors
 ///
-/// Why the kernel does not do it, or not all of it. What it can do is done.
+/// Why the kernel does not do one of the two; the other is done. Of Landlock, an older kernel does what it knows.
 pub(super) fn confine() -> Result<(), String> {
     let files = files().map_err(|error| format!("Landlock: {error}"));
     let calls = calls().map_err(|error| format!("seccomp: {error}"));

@@ -65,7 +65,7 @@ impl Library {
         }
     }
 
-    /// Starts it. No file is read.
+    /// Starts it. It needs no file that a confined worker cannot read.
     pub(super) fn start(self, hello: &Hello) -> Result<Runtime, String> {
         let Self { path, version, loaded } = self;
         let at = path.display();
